@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef MUXD_ACTOR_QUEUE_H
+#define MUXD_ACTOR_QUEUE_H
+
+/*
+ * Intrusive queue, many producers and one consumer, lock-free.
+ *
+ * Producers push onto a stack; the consumer takes the whole stack at once and
+ * turns it round, so that what it gets is in the order of arrival.  Because
+ * only whole lists leave, a node cannot come back while a push still looks at
+ * it, and the usual ABA trap of a lock-free stack does not exist.
+ *
+ * The head also says whether the consumer sleeps.  Only the push that finds it
+ * asleep has to wake it: one wake-up per batch, none while it is busy.
+ *
+ * What may run beside what (- nothing needed, X must not overlap):
+ *
+ *		push	take	idle
+ *	push	-	-	-
+ *	take		X	X
+ *	idle			X
+ *
+ * take and idle belong to the one consumer.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct qnode {
+	struct qnode *next;
+};
+
+struct queue {
+	/* NULL: empty, the consumer is awake.  &queue_asleep: empty, and the
+	 * consumer waits to be woken.  Otherwise: the newest node. */
+	_Atomic(struct qnode *) head;
+};
+
+extern struct qnode queue_asleep;
+
+static inline void
+queue_init(struct queue *q)
+{
+	atomic_init(&q->head, NULL);
+}
+
+/*
+ * Adds `n`, which the queue owns until it is taken.  True when the consumer
+ * was asleep: the caller must then wake it.  Any thread.
+ */
+static inline bool
+queue_push(struct queue *q, struct qnode *n)
+{
+	struct qnode *old =
+	    atomic_load_explicit(&q->head, memory_order_relaxed);
+
+	do {
+		n->next = old == &queue_asleep ? NULL : old;
+		/* Release: pairs with the acquire in queue_take(), which makes
+		 * the node's contents visible to the consumer. */
+	} while (!atomic_compare_exchange_weak_explicit(&q->head, &old, n,
+	    memory_order_release, memory_order_relaxed));
+	return old == &queue_asleep;
+}
+
+/*
+ * Everything that has been pushed, oldest first, linked through `next`; NULL
+ * when there is nothing.  The consumer counts as awake afterwards.
+ */
+struct qnode *queue_take(struct queue *q);
+
+/*
+ * Declares the consumer asleep, unless something has been pushed meanwhile.
+ * True: it may block until a producer wakes it.  False: take again.
+ */
+static inline bool
+queue_idle(struct queue *q)
+{
+	struct qnode *empty = NULL;
+
+	/* Acquire/release: a push that comes later sees the mark and wakes. */
+	return atomic_compare_exchange_strong_explicit(&q->head, &empty,
+		   &queue_asleep, memory_order_acq_rel, memory_order_relaxed) ||
+	    empty == &queue_asleep;
+}
+
+#endif

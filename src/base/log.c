@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void
+sink_stderr(enum log_level level, const char *line)
+{
+	fprintf(stderr, "%s: %s\n", log_level_name(level), line);
+}
+
+/* Relaxed: a sink is set while no other thread runs, see log.h; the level
+ * orders nothing. */
+static log_sink *_Atomic current_sink = sink_stderr;
+static _Atomic int current_level = LOG_LEVEL_NOTICE;
+
+static const char *const level_names[] = {
+	[LOG_LEVEL_FATAL] = "fatal",
+	[LOG_LEVEL_ERROR] = "error",
+	[LOG_LEVEL_WARNING] = "warning",
+	[LOG_LEVEL_NOTICE] = "notice",
+	[LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_DEBUG] = "debug",
+	[LOG_LEVEL_PACKET] = "packet",
+};
+
+void
+log_set_sink(log_sink *sink)
+{
+	atomic_store_explicit(&current_sink,
+	    sink != NULL ? sink : sink_stderr, memory_order_relaxed);
+}
+
+void
+log_set_level(enum log_level level)
+{
+	atomic_store_explicit(&current_level, level, memory_order_relaxed);
+}
+
+enum log_level
+log_get_level(void)
+{
+	return atomic_load_explicit(&current_level, memory_order_relaxed);
+}
+
+bool
+log_wants(enum log_level level)
+{
+	return level <= log_get_level();
+}
+
+const char *
+log_level_name(enum log_level level)
+{
+	return level_names[level];
+}
+
+int
+log_level_parse(const char *name)
+{
+	for (int i = LOG_LEVEL_FATAL; i <= LOG_LEVEL_PACKET; i++) {
+		const char number[2] = { (char)('0' + i), '\0' };
+
+		if (strcmp(name, level_names[i]) == 0 ||
+		    strcmp(name, number) == 0)
+			return i;
+	}
+	return -1;
+}
+
+void
+log_emit(enum log_level level, const char *fmt, ...)
+{
+	const int saved_errno = errno;
+	log_sink *sink =
+	    atomic_load_explicit(&current_sink, memory_order_relaxed);
+	char line[LOG_LINE_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	/* What a peer sent may be in the line: it must stay one line. */
+	for (char *p = line; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+	sink(level, line);
+	errno = saved_errno;
+}
+
+const char *
+log_hex(char out[LOG_HEX_MAX], const void *bytes, unsigned len)
+{
+	static const char digits[] = "0123456789abcdef";
+	const uint8_t *b = bytes;
+	char *p = out;
+
+	for (unsigned i = 0; i < len && i < 16; i++) {
+		if (i > 0 && i % 4 == 0)
+			*p++ = ' ';
+		*p++ = digits[b[i] >> 4];
+		*p++ = digits[b[i] & 15];
+	}
+	*p = '\0';
+	return out;
+}
