@@ -170,6 +170,14 @@ struct transport_ops {
 	void (*interrupt)(struct transport *t);
 
 	/*
+	 * From now on a write() that blocks, and every later one, ends at once
+	 * (its done() gets USB_ERROR_GONE), and read() returns
+	 * USB_ERROR_GONE.  So that the reader can join a writer before stop().
+	 * Any thread.
+	 */
+	void (*halt)(struct transport *t);
+
+	/*
 	 * Ends all transfers, calls every outstanding done() with
 	 * USB_ERROR_GONE, and gives up the device.  Within a second, whatever
 	 * the device does.  No write() may run or follow.  Reader's thread;
