@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef MUXD_USBIP_SERVER_H
+#define MUXD_USBIP_SERVER_H
+
+/*
+ * USB/IP server engine: offers devices to importers over TCP and UNIX sockets.
+ * What a device does with a URB is its backend's affair (a virtual device, or
+ * a real one behind libusb); this is the contract between the two.
+ *
+ * Threads of the engine:
+ *	server	one: accepts, answers DEVLIST and watches, starts imports.
+ *		Never blocks.
+ *	rx	one per import: reads PDUs, calls submit() and cancel().
+ *	tx	one per import: decides between completion and unlink, sends
+ *		replies, several with one system call.
+ *
+ * Life of a device: plug() - [imported() - submit(), cancel() ... - released()]
+ * any number of times - unplug() - unplugged().  The engine's calls of
+ * imported, submit, cancel, forget and released for one import all come from
+ * its rx thread, one after another.
+ *
+ * Life of a URB: the engine takes it from the import's pool, fills it and
+ * hands it to submit(); the backend owns it and its buffer until it calls
+ * usbip_urb_complete(), exactly once, whatever happens.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "actor/mailbox.h"
+#include "base/cause.h"
+#include "wire/usbip.h"
+
+/* ---- Bounds ------------------------------------------------------------- */
+
+/* URBs of one import under way, unsent replies included.  A driver's queues
+ * must fit, because an UNLINK that lies behind a SUBMIT which has to wait
+ * waits with it; and one import must not take the host's memory. */
+#define USBIP_SERVER_URBS_MAX 4096
+/* Bytes of their buffers: four of the largest. */
+#define USBIP_SERVER_BYTES_MAX (64u * 1024 * 1024)
+/* Interfaces that a description may list (Linux' USB_MAXINTERFACES). */
+#define USBIP_SERVER_INTERFACES_MAX 32
+
+/* ---- URB ---------------------------------------------------------------- */
+
+struct usbip_device;
+
+/* The part of the engine's URB object that the backend sees. */
+struct usbip_urb {
+	/* The backend's while it owns the URB, for a queue or mailbox of its
+	 * own; the engine's before and after. */
+	struct msg msg;
+	/* The backend's: for the way of a cancel() to a thread of its own (see
+	 * usbip_urb_get()). */
+	struct msg cancel_msg;
+	/* The backend's.  NULL in a new URB; stays as it is while the URB is
+	 * reused within one import, so that it can keep a transfer object.
+	 * forget() is the place to free it. */
+	void *backend;
+	/* The backend's, set to 0 before every submit(). */
+	uint32_t backend_state;
+
+	/* From the request; read-only for the backend. */
+	struct usbip_device *dev;
+	uint8_t endpoint; /* address: number, with 0x80 when IN */
+	/* Endpoint 0 only; the bytes as on the bus.  Its wLength is at most
+	 * `length`, and its direction is that of `endpoint` unless it is 0. */
+	uint8_t setup[8];
+	/* Masked: USBIP_ZERO_PACKET on OUT (for a bulk endpoint: a transfer
+	 * that fills its last packet is followed by a zero-length one),
+	 * USBIP_SHORT_NOT_OK on IN (the engine sees to it), USBIP_ISO_ASAP. */
+	uint32_t flags;
+	uint32_t length; /* of `buffer`, 0 .. USBIP_LENGTH_MAX */
+	uint32_t iso_count; /* 0: not isochronous */
+	int32_t interval;   /* as sent by the importer: not to be trusted */
+
+	/* `length` bytes; OUT: the data; IN: to be filled from its beginning
+	 * (ISO: each packet at its own offset).  Never NULL. */
+	uint8_t *buffer;
+	/* iso_count packets inside the buffer; the backend fills `actual` and
+	 * `status` of each, which are 0 and USBIP_EXDEV before. */
+	struct usbip_iso *iso;
+	/* ISO: the frame asked for; the backend puts the one that it was. */
+	int32_t start_frame;
+};
+
+static inline bool
+usbip_urb_is_in(const struct usbip_urb *urb)
+{
+	return (urb->endpoint & 0x80) != 0;
+}
+
+/*
+ * The URB is done: `status` is USBIP_OK or a negative usbip_errno (enum in
+ * wire/usbip.h), `actual` the bytes moved, at most `length` (ignored for ISO:
+ * the packets tell).  The URB is the engine's again at once.
+ *
+ * Any thread, also from within submit() and cancel(), with or without locks of
+ * the backend held: it takes no lock and never blocks.  Replies leave in the
+ * order of these calls; so completions of one endpoint must be called in the
+ * order of the bus, and not from two threads at once.
+ *
+ * Statuses: a stall is USBIP_EPIPE, a cancelled URB USBIP_ECONNRESET (with the
+ * bytes that it had moved), a device that is gone USBIP_ESHUTDOWN, an endpoint
+ * that does not exist USBIP_EPIPE, babble USBIP_EOVERFLOW, a bus error
+ * USBIP_EPROTO.  SHORT_NOT_OK is done here: report what came with USBIP_OK.
+ */
+void usbip_urb_complete(struct usbip_urb *urb, int status, uint32_t actual);
+
+/*
+ * Keeps the URB's memory from being reused beyond its completion, for a
+ * backend that hands cancel() on to another thread: get() inside cancel(),
+ * put() when the message has been looked at.  The import's end waits for it.
+ * get: the rx thread in cancel(), or the URB's owner; put: any thread.
+ */
+void usbip_urb_get(struct usbip_urb *urb);
+void usbip_urb_put(struct usbip_urb *urb);
+
+/* ---- Device ------------------------------------------------------------- */
+
+/* What DEVLIST and IMPORT tell. */
+struct usbip_description {
+	struct usbip_device_entry device; /* busid names it; unique */
+	/* device.interface_count of them */
+	struct usbip_interface interfaces[USBIP_SERVER_INTERFACES_MAX];
+};
+
+/* A member of the backend's own structure, which knows how to get from here
+ * to there. */
+struct usbip_device {
+	const struct usbip_device_ops *ops;
+	struct usbip_export *engine; /* the engine's */
+};
+
+struct usbip_device_ops {
+	/*
+	 * An importer wants the device: open, claim, reset, whatever it takes.
+	 * USBIP_ST_OK, or the status that the importer is refused with
+	 * (USBIP_ST_DEV_ERR: the device does not work; USBIP_ST_NA: it cannot
+	 * be had).  After a refusal neither submit() nor released() follow.
+	 * rx thread; may block for a second or two.  May be NULL.
+	 */
+	int (*imported)(struct usbip_device *dev);
+
+	/*
+	 * The import is over: every URB of it has been completed, and
+	 * forgotten.  Once for each imported() that succeeded; the next
+	 * importer is let in only after it has returned.  rx thread; may block
+	 * for a second or two (reset, re-attach a driver).  May be NULL.
+	 */
+	void (*released)(struct usbip_device *dev);
+
+	/*
+	 * Takes the URB and begins on it, or queues it.  URBs of one endpoint
+	 * come in the order of the wire and must be worked on in that order;
+	 * no endpoint may hold up another.  What is wrong with the URB (no such
+	 * endpoint, ISO on a bulk endpoint) is said by completing it.  Requests
+	 * on endpoint 0 come as they are: a backend over a real bus carries out
+	 * SET_CONFIGURATION, SET_INTERFACE, CLEAR_FEATURE(ENDPOINT_HALT) and
+	 * port reset by its library's functions instead of sending them raw.
+	 * rx thread; must not wait for the device or for another thread.
+	 */
+	void (*submit)(struct usbip_device *dev, struct usbip_urb *urb);
+
+	/*
+	 * The URB is no longer wanted: complete it soon (within a second), with
+	 * USBIP_ECONNRESET unless it is done already; URBs behind it on the
+	 * endpoint stay.  Called at most once a submit().  The URB may have been
+	 * completed by another thread meanwhile: then nothing is to be done.  Its
+	 * memory, `backend` and `backend_state` are good during this call in
+	 * any case.  rx thread; must not wait.
+	 */
+	void (*cancel)(struct usbip_device *dev, struct usbip_urb *urb);
+
+	/*
+	 * The engine is about to free the URB object: free what `backend`
+	 * points to.  rx thread.  May be NULL.
+	 */
+	void (*forget)(struct usbip_device *dev, struct usbip_urb *urb);
+
+	/*
+	 * The end of usbip_server_unplug(): the engine will not touch the
+	 * device again, and the backend may free it.  Server thread; must not
+	 * block.  May be NULL.
+	 */
+	void (*unplugged)(struct usbip_device *dev);
+};
+
+/* ---- Server ------------------------------------------------------------- */
+
+struct usbip_server;
+
+/* Starts the server's thread, with neither sockets nor devices.  NULL and a
+ * cause on failure. */
+struct usbip_server *usbip_server_new(struct cause *why);
+
+/*
+ * Takes over a listening socket (from sock_listen(); its address is the
+ * caller's choice and there is no authentication: who reaches it owns the
+ * devices).  0, or -1 and a cause; the descriptor is the server's in any case.
+ * Removing a UNIX socket's file at the end is the caller's affair.  Any thread.
+ */
+int usbip_server_listen(struct usbip_server *s, int fd, struct cause *why);
+
+/* The same with a connected stream socket, as if it had been accepted. */
+int usbip_server_adopt(struct usbip_server *s, int fd, struct cause *why);
+
+/*
+ * Offers `dev`, whose `ops` are set, under `desc` (copied); it must live until
+ * unplugged() has been called.  Watchers are told.  0, or -1 and a cause: the
+ * busid is taken or malformed, memory has run out.  imported() may be called
+ * before this returns.  Any thread; does not block.
+ */
+int usbip_server_plug(struct usbip_server *s, struct usbip_device *dev,
+    const struct usbip_description *desc, struct cause *why);
+
+/* The description has changed (the current configuration, say; the busid must
+ * not).  For later DEVLISTs; watchers are not told.  Any thread, between plug()
+ * and unplug(); does not block. */
+void usbip_server_update(struct usbip_server *s, struct usbip_device *dev,
+    const struct usbip_description *desc);
+
+/*
+ * The device is gone.  Watchers are told; an import of it ends: its URBs are
+ * cancelled and answered with USBIP_ESHUTDOWN, the connection is closed, and
+ * released() called.  Then comes unplugged().  Returns at once; any thread,
+ * also from within the device's own functions; once.
+ */
+void usbip_server_unplug(struct usbip_server *s, struct usbip_device *dev);
+
+/* Closes the sockets, unplugs what is still plugged, waits until every import
+ * has ended and every unplugged() has been called, and frees the server.  Not
+ * from a thread of the engine; nothing else may use the server meanwhile,
+ * usbip_urb_complete() and usbip_urb_put() excepted. */
+void usbip_server_free(struct usbip_server *s);
+
+#endif
