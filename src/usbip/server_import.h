@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef MUXD_USBIP_SERVER_IMPORT_H
+#define MUXD_USBIP_SERVER_IMPORT_H
+
+/*
+ * One import inside the server engine: its URBs, and the messages between its
+ * threads.
+ *
+ * Nobody takes a lock to settle the race between a completion and an UNLINK:
+ * both are messages in the one queue of tx, and what comes out first has
+ * happened first.
+ *
+ *	TX_COMPLETED	any thread -> tx	a URB, done
+ *	TX_UNLINK	rx -> tx		an UNLINK that was read
+ *	TX_QUIT		rx -> tx		the last message
+ *	RX_URB		any thread -> rx	a URB that nobody holds any more
+ *	RX_UNLINK	tx -> rx		an unlink record, answered
+ *
+ * Only rx takes URBs from the pool, keeps them in its table by seqnum, and
+ * puts them back; so what rx finds in the table stays good while it looks at
+ * it, whoever completes it meanwhile.
+ */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "actor/mailbox.h"
+#include "actor/ref.h"
+#include "actor/role.h"
+#include "actor/thread.h"
+#include "usbip/server.h"
+#include "usbip/server_stream.h"
+
+/* The engine's kinds of thread (server.h says what they do). */
+extern struct role on_usbip_server;
+extern struct role on_usbip_rx;
+extern struct role on_usbip_tx;
+
+enum server_msg {
+	TX_COMPLETED,
+	TX_UNLINK,
+	TX_QUIT,
+	RX_URB,
+	RX_UNLINK,
+};
+
+struct import;
+struct server_registry;
+
+/* The engine's URB. */
+struct urb {
+	struct usbip_urb pub; /* first: a pointer to it is one to this */
+	struct import *import;
+	struct ref refs; /* the way to the wire; each unlink; the backend's */
+
+	/* rx */
+	struct urb *next; /* in its chain of the table, or in the pool */
+	uint32_t seqnum;
+	uint32_t capacity; /* of the buffer */
+	uint32_t iso_room; /* packets that `iso` and `iso_wire` can hold */
+	uint8_t size_class;
+	bool cancelled; /* cancel() has been called */
+
+	/* The backend has let go of it.  Release in usbip_urb_complete() pairs
+	 * with the acquire loads of rx. */
+	_Atomic bool completed;
+	int32_t status; /* from the completion, for tx */
+	uint32_t actual;
+
+	/* tx */
+	bool answered;         /* its RET_SUBMIT, or RET_UNLINK, is on its way */
+	struct unlink *unlink; /* these wait for its completion */
+	int32_t packets;       /* as requested: echoed */
+	uint8_t head[USBIP_PDU_SIZE];
+	uint8_t *iso_wire; /* descriptors as they go over the wire */
+};
+
+/* An UNLINK on its way through tx. */
+struct unlink {
+	struct msg msg;
+	struct unlink *next; /* in the pool, or waiting for the same URB */
+	struct urb *urb;     /* holds a reference; NULL: none of that seqnum */
+	uint32_t seqnum;     /* of the UNLINK itself */
+	uint8_t head[USBIP_PDU_SIZE];
+};
+
+static inline struct urb *
+urb_of(struct usbip_urb *u)
+{
+	return (struct urb *)u;
+}
+
+/* ---- URBs: pool and table, rx's ----------------------------------------- */
+
+/* Buffers come in powers of two from 512 bytes to USBIP_LENGTH_MAX; class 0
+ * has none. */
+#define POOL_CLASSES 17
+/* Buffers that are kept for reuse: thirty-two reads of 256 KiB. */
+#define POOL_SPARE_BYTES (8u * 1024 * 1024)
+/* Chains of the table, a power of two; seqnums are consecutive. */
+#define POOL_BUCKETS 1024
+
+struct pool {
+	struct urb *spare[POOL_CLASSES];
+	struct unlink *spare_unlinks;
+	struct urb *table[POOL_BUCKETS];
+	size_t spare_bytes;
+	uint32_t urbs;    /* in the table */
+	uint32_t bytes;   /* of their buffers */
+	uint32_t unlinks; /* on their way */
+};
+
+/* The buffer that a request of `length` bytes is accounted with. */
+uint32_t pool_capacity(uint32_t length);
+
+/* A URB in the table, with `length`, `iso_count`, `seqnum` and its buffers set
+ * and all else as at the start of a submission.  NULL: out of memory. */
+struct urb *pool_take(struct pool *p, struct import *import, uint32_t seqnum,
+    uint32_t length, uint32_t iso_count) RUNS_ON(on_usbip_rx);
+/* Out of the table, to be reused. */
+void pool_put(struct pool *p, struct urb *urb) RUNS_ON(on_usbip_rx);
+/* The latest of that seqnum, or NULL. */
+struct urb *pool_find(struct pool *p, uint32_t seqnum) RUNS_ON(on_usbip_rx);
+
+struct unlink *pool_take_unlink(struct pool *p) RUNS_ON(on_usbip_rx);
+void pool_put_unlink(struct pool *p, struct unlink *u) RUNS_ON(on_usbip_rx);
+
+/* Frees the spares, after all have been put. */
+void pool_fini(struct pool *p) RUNS_ON(on_usbip_rx);
+
+/* ---- Import ------------------------------------------------------------- */
+
+/* How tx sleeps: on nothing but its queue. */
+struct parker {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool woken;
+};
+
+struct import {
+	int fd; /* blocking; closed by import_free() */
+	struct usbip_device *dev;
+	struct usbip_export *export;
+	struct server_registry *registry;
+	struct mailbox *server; /* is sent `ended` as rx's last act */
+	struct msg ended;
+	struct usbip_device_entry entry; /* for OP_REP_IMPORT */
+	uint32_t devid;
+	char peer[64]; /* for log lines */
+
+	/* The device has been unplugged.  Set before the socket is shut down,
+	 * whose end of file then makes rx look. */
+	_Atomic bool gone;
+
+	struct thread rx_thread; /* started and joined by the server thread */
+	struct server_stream stream OWNED_BY(on_usbip_rx);
+	struct pool pool OWNED_BY(on_usbip_rx);
+	struct mailbox returned; /* to rx */
+	struct waker *waker;
+
+	struct thread tx_thread; /* started and joined by rx */
+	struct mailbox outgoing; /* to tx */
+	struct parker parker;
+	struct msg quit;
+	/* The importer cannot be reached any more; nothing is sent. */
+	bool unreachable OWNED_BY(on_usbip_tx);
+};
+
+/* Without a device or a socket (`fd` is -1) yet; NULL: memory or descriptors
+ * have run out. */
+struct import *import_new(struct server_registry *registry,
+    struct mailbox *server, int ended_type);
+/* When both threads have ended, or were never started. */
+void import_free(struct import *im);
+
+/* The device is gone: lets the import end soon.  Any thread that can be sure
+ * that the import is not freed meanwhile. */
+void import_unplug(struct import *im);
+
+/* The whole life of an import from imported() to released(). */
+void *import_rx_main(void *import);
+/* Sends until TX_QUIT. */
+void *import_tx_main(void *import);
+
+#endif

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The receiving half of an import, and its beginning and end.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/sock.h"
+#include "usbip/server_import.h"
+#include "usbip/server_registry.h"
+
+#ifdef POLLRDHUP
+#define HANGUP_EVENTS POLLRDHUP
+#define HANGUP_CHECK_MS (-1)
+#else
+/* Here poll() tells of a reset, but not of the other side's orderly close. */
+#define HANGUP_EVENTS 0
+#define HANGUP_CHECK_MS 1000
+#endif
+
+struct role on_usbip_rx;
+
+/* Time for an unplugged device's last replies to leave. */
+#define LAST_REPLIES_MS 1000
+/* A backend that keeps a cancelled URB longer than this is reported. */
+#define CANCEL_PATIENCE_MS 5000
+
+/* ---- What comes back ---------------------------------------------------- */
+
+static void
+take_back(struct import *im, struct msg *m) RUNS_ON(on_usbip_rx)
+{
+	while (m != NULL) {
+		struct msg *next = msg_next(m);
+
+		if (m->type == RX_UNLINK)
+			pool_put_unlink(&im->pool, (struct unlink *)m);
+		else
+			pool_put(&im->pool, (struct urb *)m);
+		m = next;
+	}
+}
+
+/*
+ * Sleeps until something comes back, and takes it; or until `timeout_ms` are
+ * over; or, with `watch`, until the importer hangs up: then the result is
+ * false.
+ *
+ * Whoever finds the mailbox asleep wakes it, once, after having posted.  What
+ * it posted may be the last thing that keeps the import alive, so its wake-up
+ * is waited for: after that it does not touch the import any more.
+ */
+static bool
+wait_returned(struct import *im, int timeout_ms, bool watch)
+    RUNS_ON(on_usbip_rx)
+{
+	struct pollfd pfd[2] = {
+		{ .fd = im->waker->read_fd, .events = POLLIN },
+		{ .fd = watch ? im->fd : -1, .events = HANGUP_EVENTS },
+	};
+	struct msg *m = NULL;
+
+	if (mailbox_idle(&im->returned)) {
+		poll(pfd, 2, timeout_ms);
+		m = mailbox_take(&im->returned);
+		if (m != NULL) {
+			while (poll(pfd, 1, -1) <= 0)
+				;
+			waker_clear(im->waker);
+		}
+	} else {
+		m = mailbox_take(&im->returned);
+	}
+	take_back(im, m);
+	return pfd[1].revents == 0;
+}
+
+static bool
+is_gone(const struct import *im)
+{
+	/* Acquire: pairs with the release in import_unplug(). */
+	return atomic_load_explicit(&im->gone, memory_order_acquire);
+}
+
+/* Waits until one thing more has come back. */
+static int
+wait_while_full(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
+{
+	if (wait_returned(im, HANGUP_CHECK_MS, true) && !is_gone(im))
+		return 0;
+	return cause_set(why, "the importer hung up");
+}
+
+/* Waits for the room that a URB with a buffer of `bytes` needs. */
+static int
+wait_room(struct import *im, uint32_t bytes, struct cause *why)
+    RUNS_ON(on_usbip_rx)
+{
+	take_back(im, mailbox_take(&im->returned));
+	while (im->pool.urbs >= USBIP_SERVER_URBS_MAX ||
+	    im->pool.bytes + bytes > USBIP_SERVER_BYTES_MAX)
+		if (wait_while_full(im, why) < 0)
+			return -1;
+	return 0;
+}
+
+/* ---- SUBMIT ------------------------------------------------------------- */
+
+static int
+lost_stream(struct cause *why)
+{
+	if (errno == ECONNRESET)
+		return cause_set(why, "the importer closed the connection");
+	return cause_set(why, "the connection failed: %s", strerror(errno));
+}
+
+/* Which flags mean something here depends on the transfer (the kernel's
+ * masking_bogus_flags()). */
+static uint32_t
+mask_flags(const struct usbip_pdu *pdu, uint32_t iso_count)
+{
+	if (iso_count > 0)
+		return pdu->submit.flags & USBIP_ISO_ASAP;
+	if (pdu->direction == 1)
+		return pdu->submit.flags & USBIP_SHORT_NOT_OK;
+	return pdu->submit.flags & USBIP_ZERO_PACKET;
+}
+
+static void
+fill_urb(struct urb *urb, const struct usbip_pdu *pdu)
+{
+	struct usbip_urb *u = &urb->pub;
+
+	u->endpoint = (uint8_t)((pdu->endpoint & 0xf) |
+	    (pdu->direction == 1 ? 0x80 : 0));
+	u->flags = mask_flags(pdu, u->iso_count);
+	u->interval = pdu->submit.interval;
+	u->start_frame = pdu->submit.start_frame;
+	memcpy(u->setup, pdu->submit.setup, sizeof u->setup);
+	urb->packets = pdu->submit.packets;
+}
+
+static void
+decode_iso(struct urb *urb)
+{
+	for (uint32_t i = 0; i < urb->pub.iso_count; i++) {
+		struct usbip_iso *iso = &urb->pub.iso[i];
+
+		usbip_iso_decode(iso, urb->iso_wire + i * USBIP_ISO_SIZE);
+		iso->actual = 0;
+		iso->status = USBIP_EXDEV;
+	}
+}
+
+/* Reads what follows the head of a SUBMIT; a refused one has no buffer for
+ * its data. */
+static int
+read_payload(struct import *im, struct urb *urb, const struct usbip_pdu *pdu,
+    bool refused) RUNS_ON(on_usbip_rx)
+{
+	const uint32_t data =
+	    pdu->direction == 0 ? (uint32_t)pdu->submit.length : 0;
+	const int rc = refused
+	    ? server_stream_skip(&im->stream, data)
+	    : server_stream_read(&im->stream, urb->pub.buffer, data);
+
+	if (rc < 0 || urb->pub.iso_count == 0)
+		return rc;
+	if (server_stream_read(&im->stream, urb->iso_wire,
+		(size_t)urb->pub.iso_count * USBIP_ISO_SIZE) < 0)
+		return -1;
+	decode_iso(urb);
+	return 0;
+}
+
+/* Each packet inside the buffer, and no byte in two of them. */
+static bool
+iso_is_sound(const struct usbip_urb *u)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < u->iso_count; i++) {
+		if (!usbip_iso_fits(&u->iso[i], u->length))
+			return false;
+		sum += u->iso[i].length;
+	}
+	return sum <= u->length;
+}
+
+static bool
+setup_is_sound(const struct usbip_urb *u)
+{
+	const uint32_t wlength = u->setup[6] | (uint32_t)u->setup[7] << 8;
+
+	return u->iso_count == 0 && wlength <= u->length &&
+	    (wlength == 0 || (u->setup[0] & 0x80) == (u->endpoint & 0x80));
+}
+
+static int
+check_urb(const struct usbip_urb *u)
+{
+	const bool sound = (u->endpoint & 0xf) == 0 ? setup_is_sound(u)
+						    : iso_is_sound(u);
+
+	return sound ? USBIP_OK : USBIP_EINVAL;
+}
+
+/* Why this SUBMIT cannot have a buffer, or USBIP_OK. */
+static int
+check_submit(const struct usbip_pdu *pdu)
+{
+	if (pdu->submit.length > USBIP_LENGTH_MAX)
+		return USBIP_ENOMEM;
+	return pdu->endpoint > USBIP_ENDPOINT_MAX ? USBIP_EPIPE : USBIP_OK;
+}
+
+/* A URB for `pdu`, without a buffer when `*refusal` says so or memory has run
+ * out (which becomes the refusal). */
+static struct urb *
+urb_for(struct import *im, const struct usbip_pdu *pdu, int *refusal)
+    RUNS_ON(on_usbip_rx)
+{
+	const uint32_t packets = usbip_iso_count(pdu->submit.packets);
+	struct urb *urb = NULL;
+
+	if (*refusal == USBIP_OK) {
+		urb = pool_take(&im->pool, im, pdu->seqnum,
+		    (uint32_t)pdu->submit.length, packets);
+		if (urb == NULL)
+			*refusal = USBIP_ENOMEM;
+	}
+	if (urb == NULL)
+		urb = pool_take(&im->pool, im, pdu->seqnum, 0, packets);
+	if (urb != NULL)
+		fill_urb(urb, pdu);
+	return urb;
+}
+
+static bool
+is_pending(const struct urb *urb)
+{
+	/* Acquire: pairs with the release in usbip_urb_complete(). */
+	return !atomic_load_explicit(&urb->completed, memory_order_acquire);
+}
+
+static int
+on_submit(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
+    RUNS_ON(on_usbip_rx)
+{
+	const struct urb *same = pool_find(&im->pool, pdu->seqnum);
+	int refusal = check_submit(pdu);
+	struct urb *urb;
+
+	if (usbip_submit_payload(pdu) < 0)
+		return cause_set(why, "a SUBMIT of %d bytes and %d packets",
+		    pdu->submit.length, pdu->submit.packets);
+	if (same != NULL && is_pending(same))
+		return cause_set(why, "two SUBMITs of seqnum %u", pdu->seqnum);
+	if (wait_room(im, refusal != USBIP_OK ? 0
+		: pool_capacity((uint32_t)pdu->submit.length), why) < 0)
+		return -1;
+	urb = urb_for(im, pdu, &refusal);
+	if (urb == NULL)
+		return cause_set(why, "out of memory");
+	if (read_payload(im, urb, pdu, refusal != USBIP_OK) < 0) {
+		pool_put(&im->pool, urb);
+		return lost_stream(why);
+	}
+	if (refusal == USBIP_OK)
+		refusal = check_urb(&urb->pub);
+	if (refusal == USBIP_OK)
+		im->dev->ops->submit(im->dev, &urb->pub);
+	else
+		usbip_urb_complete(&urb->pub, refusal, 0);
+	return 0;
+}
+
+/* ---- UNLINK ------------------------------------------------------------- */
+
+static void
+cancel(struct import *im, struct urb *urb) RUNS_ON(on_usbip_rx)
+{
+	if (urb->cancelled || !is_pending(urb))
+		return;
+	urb->cancelled = true;
+	im->dev->ops->cancel(im->dev, &urb->pub);
+}
+
+static int
+on_unlink(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
+    RUNS_ON(on_usbip_rx)
+{
+	struct urb *urb = pool_find(&im->pool, pdu->unlink.seqnum);
+	struct unlink *u;
+
+	while (im->pool.unlinks >= USBIP_SERVER_URBS_MAX) {
+		if (wait_while_full(im, why) < 0)
+			return -1;
+		urb = pool_find(&im->pool, pdu->unlink.seqnum);
+	}
+	u = pool_take_unlink(&im->pool);
+	if (u == NULL)
+		return cause_set(why, "out of memory");
+	u->seqnum = pdu->seqnum;
+	u->urb = urb;
+	u->msg.type = TX_UNLINK;
+	/* First the message, then the cancelling, so that tx learns of them in
+	 * this order.  The URB stays: only rx could reuse it. */
+	if (urb != NULL)
+		usbip_urb_get(&urb->pub);
+	mailbox_post(&im->outgoing, &u->msg);
+	if (urb != NULL)
+		cancel(im, urb);
+	return 0;
+}
+
+/* ---- Life --------------------------------------------------------------- */
+
+static int
+receive_pdu(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
+{
+	uint8_t head[USBIP_PDU_SIZE];
+	struct usbip_pdu pdu;
+
+	if (server_stream_read(&im->stream, head, sizeof head) < 0)
+		return lost_stream(why);
+	take_back(im, mailbox_take(&im->returned));
+	if (usbip_pdu_decode(&pdu, head) < 0 ||
+	    (pdu.command != USBIP_CMD_SUBMIT &&
+		pdu.command != USBIP_CMD_UNLINK))
+		return cause_set(why, "the importer sent command %u, which is "
+		    "no request", pdu.command);
+	if (pdu.devid != im->devid)
+		return cause_set(why, "the importer addressed device %08x, "
+		    "not %08x which it has imported", pdu.devid, im->devid);
+	return pdu.command == USBIP_CMD_SUBMIT ? on_submit(im, &pdu, why)
+					       : on_unlink(im, &pdu, why);
+}
+
+static void
+cancel_all(struct import *im) RUNS_ON(on_usbip_rx)
+{
+	for (size_t i = 0; i < POOL_BUCKETS; i++)
+		for (struct urb *urb = im->pool.table[i]; urb != NULL;
+		     urb = urb->next)
+			cancel(im, urb);
+}
+
+/* Waits until every URB has come home.  The last replies may take a moment to
+ * leave; then the socket is shut, and only the backend can still be late. */
+static void
+await_all(struct import *im) RUNS_ON(on_usbip_rx)
+{
+	struct moment deadline = moment_after_ms(clock_now(), LAST_REPLIES_MS);
+	bool shut = false;
+
+	while (im->pool.urbs > 0 || im->pool.unlinks > 0) {
+		wait_returned(im,
+		    moment_poll_timeout(clock_now(), deadline), false);
+		if (moment_before(clock_now(), deadline))
+			continue;
+		if (shut) {
+			log_error("device %s: %u URBs were cancelled but have "
+			    "not been completed; still waiting",
+			    im->entry.busid, im->pool.urbs);
+			deadline = MOMENT_NEVER;
+			continue;
+		}
+		shutdown(im->fd, SHUT_RDWR);
+		shut = true;
+		deadline = moment_after_ms(clock_now(), CANCEL_PATIENCE_MS);
+	}
+}
+
+/* Reads what has arrived unread, because closing over it would make TCP throw
+ * away the last replies.  A bounded number of times: the peer may go on. */
+static void
+drain_input(struct import *im) RUNS_ON(on_usbip_rx)
+{
+	for (int i = 0; i < 64; i++)
+		if (recv(im->fd, im->stream.buffer, sizeof im->stream.buffer,
+			MSG_DONTWAIT) <= 0)
+			return;
+}
+
+static void
+end_transfers(struct import *im) RUNS_ON(on_usbip_rx)
+{
+	if (!is_gone(im))
+		shutdown(im->fd, SHUT_RDWR);
+	cancel_all(im);
+	await_all(im);
+	im->quit.type = TX_QUIT;
+	mailbox_post(&im->outgoing, &im->quit);
+	thread_join(&im->tx_thread);
+	pool_fini(&im->pool);
+	drain_input(im);
+}
+
+static int
+send_reply(struct import *im, int status)
+{
+	uint8_t reply[USBIP_REP_IMPORT_SIZE];
+	const struct usbip_op op = { .version = USBIP_VERSION,
+		.code = USBIP_REP_IMPORT, .status = (uint32_t)status };
+
+	usbip_op_encode(reply, &op);
+	usbip_device_encode(reply + USBIP_OP_SIZE, &im->entry);
+	return sock_send_all(im->fd, reply,
+	    status == USBIP_ST_OK ? sizeof reply : USBIP_OP_SIZE);
+}
+
+static void
+serve(struct import *im) RUNS_ON(on_usbip_rx)
+{
+	struct cause why;
+	const int error =
+	    thread_start(&im->tx_thread, "usbip-tx", import_tx_main, im);
+
+	if (error != 0) {
+		log_error("device %s: cannot start a thread: %s",
+		    im->entry.busid, strerror(error));
+		send_reply(im, USBIP_ST_ERROR);
+		return;
+	}
+	log_info("device %s: imported by %s", im->entry.busid, im->peer);
+	if (send_reply(im, USBIP_ST_OK) < 0)
+		lost_stream(&why);
+	else
+		while (!is_gone(im) && receive_pdu(im, &why) == 0)
+			;
+	log_info("device %s: import by %s ends: %s", im->entry.busid, im->peer,
+	    is_gone(im) ? "the device is gone" : why.text);
+	end_transfers(im);
+}
+
+void *
+import_rx_main(void *arg)
+{
+	struct import *im = arg;
+	const struct usbip_device_ops *ops = im->dev->ops;
+	int status = USBIP_ST_OK;
+
+	role_take(&on_usbip_rx);
+	server_stream_init(&im->stream, im->fd);
+	if (ops->imported != NULL)
+		status = ops->imported(im->dev);
+	if (status == USBIP_ST_OK) {
+		serve(im);
+		if (ops->released != NULL)
+			ops->released(im->dev);
+	} else {
+		log_warning("device %s: import by %s refused: %s",
+		    im->entry.busid, im->peer,
+		    usbip_status_text((uint32_t)status));
+		send_reply(im, status);
+	}
+	server_registry_release(im->registry, im);
+	mailbox_post(im->server, &im->ended);
+	role_drop(&on_usbip_rx);
+	return NULL;
+}
