@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -250,6 +251,39 @@ connect_until(int fd, const struct sockaddr *sa, socklen_t len,
 	return sock_set_nonblocking(fd, false);
 }
 
+/*
+ * A connect to a busy UNIX server waits for a place in its queue.  In
+ * non-blocking mode it fails with EAGAIN instead, and poll() cannot tell when
+ * to try again; so it blocks, within the time limit that sends have.
+ */
+static int
+connect_unix_until(int fd, const struct sockaddr_un *un,
+    struct moment deadline)
+{
+	const struct timeval none = { 0 };
+	int rc;
+
+	do {
+		const int ms = moment_poll_timeout(clock_now(), deadline);
+		const struct timeval left = { ms / 1000, ms % 1000 * 1000 };
+
+		if (ms == 0) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, ms > 0 ? &left : &none,
+		    sizeof left);
+		rc = connect(fd, (const struct sockaddr *)un, sizeof *un);
+	} while (rc < 0 && errno == EINTR);
+	if (rc < 0) {
+		if (errno == EAGAIN)
+			errno = ETIMEDOUT;
+		return -1;
+	}
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
+	return 0;
+}
+
 int
 sock_connect(const struct sock_addr *addr, int timeout_ms, struct cause *why)
 {
@@ -264,8 +298,7 @@ sock_connect(const struct sock_addr *addr, int timeout_ms, struct cause *why)
 		const struct sockaddr_un un = unix_name(addr);
 
 		fd = open_socket(AF_UNIX);
-		if (fd >= 0 && connect_until(fd, (const struct sockaddr *)&un,
-				   sizeof un, deadline) < 0)
+		if (fd >= 0 && connect_unix_until(fd, &un, deadline) < 0)
 			fd = close_with(fd, errno);
 	} else {
 		found = resolve(addr, 0, why);
