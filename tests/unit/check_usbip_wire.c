@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <check.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/usbip.h"
+
+/*
+ * The USB/IP codec against what the kernel's own client and server said to
+ * each other (tests/golden/usbip-*.txt), and against hostile numbers.
+ *
+ * A line of those files is "C->S LENGTH: bytes in hex"; long ones are cut, so
+ * LENGTH is what the payload functions have to arrive at.
+ */
+
+#define LINE_BYTES 1200 /* of the longest line that is not cut */
+
+struct line {
+	bool from_client;
+	size_t length;        /* of the message */
+	size_t shown;         /* bytes in `bytes` */
+	uint8_t bytes[LINE_BYTES];
+};
+
+/* What a reply is checked against. */
+struct request {
+	bool in;
+	uint32_t length;
+	uint32_t packets;
+};
+
+static size_t
+unhex(uint8_t *out, size_t room, const char *text)
+{
+	size_t digits = 0;
+
+	for (; *text != '\0' && digits / 2 < room; text++) {
+		const char *hex = "0123456789abcdef";
+		const char *at = strchr(hex, *text);
+
+		if (isspace((unsigned char)*text) || at == NULL)
+			continue;
+		if (digits % 2 == 0)
+			out[digits / 2] = (uint8_t)((at - hex) << 4);
+		else
+			out[digits / 2] |= (uint8_t)(at - hex);
+		digits++;
+	}
+	return digits / 2;
+}
+
+static FILE *
+open_golden(const char *name)
+{
+	const char *top = getenv("top_srcdir");
+	char path[512];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/tests/golden/%s",
+	    top != NULL ? top : ".", name);
+	f = fopen(path, "r");
+	ck_assert_msg(f != NULL, "cannot open %s", path);
+	return f;
+}
+
+static bool
+next_line(FILE *f, struct line *out)
+{
+	char text[4096], way[5];
+	int after;
+
+	memset(out, 0, sizeof *out);
+	while (fgets(text, sizeof text, f) != NULL) {
+		if (sscanf(text, "%4s %zu: %n", way, &out->length, &after) < 2)
+			continue;
+		out->from_client = way[0] == 'C';
+		out->shown = unhex(out->bytes, sizeof out->bytes, text + after);
+		return true;
+	}
+	return false;
+}
+
+/* ---- Golden bytes ------------------------------------------------------- */
+
+static struct request requests[8192]; /* by seqnum */
+
+static void
+check_descriptors(const struct line *l, uint32_t packets)
+{
+	const uint8_t *at = l->bytes + l->length - packets * USBIP_ISO_SIZE;
+
+	if (l->shown < l->length)
+		return;
+	for (uint32_t i = 0; i < packets; i++, at += USBIP_ISO_SIZE) {
+		struct usbip_iso iso;
+		uint8_t again[USBIP_ISO_SIZE];
+
+		usbip_iso_decode(&iso, at);
+		ck_assert(usbip_iso_fits(&iso, 4 * 0xc0));
+		ck_assert_uint_eq(iso.offset, i * 0xc0);
+		ck_assert_uint_eq(iso.actual, 0xc0);
+		usbip_iso_encode(again, &iso);
+		ck_assert_mem_eq(again, at, sizeof again);
+	}
+}
+
+static void
+check_pdu(const struct line *l)
+{
+	struct usbip_pdu pdu;
+	uint8_t again[USBIP_PDU_SIZE];
+	struct request *rq;
+	int64_t payload = 0;
+
+	ck_assert_int_eq(usbip_pdu_decode(&pdu, l->bytes), 0);
+	usbip_pdu_encode(again, &pdu);
+	ck_assert_mem_eq(again, l->bytes, sizeof again);
+
+	rq = &requests[pdu.seqnum % 8192];
+	if (pdu.command == USBIP_CMD_SUBMIT) {
+		rq->in = pdu.direction == 1;
+		rq->length = (uint32_t)pdu.submit.length;
+		rq->packets = usbip_iso_count(pdu.submit.packets);
+		payload = usbip_submit_payload(&pdu);
+	} else if (pdu.command == USBIP_RET_SUBMIT) {
+		payload = usbip_ret_submit_payload(&pdu, rq->in, rq->length,
+		    rq->packets);
+		check_descriptors(l, rq->packets);
+	}
+	ck_assert_int_eq(l->from_client, pdu.command <= USBIP_CMD_UNLINK);
+	ck_assert_int_eq(payload + USBIP_PDU_SIZE, (int64_t)l->length);
+}
+
+static unsigned
+check_file(const char *name)
+{
+	FILE *f = open_golden(name);
+	struct line l;
+	unsigned pdus = 0;
+
+	while (next_line(f, &l))
+		if (l.length >= USBIP_PDU_SIZE &&
+		    l.length != USBIP_DEVICE_SIZE) {
+			check_pdu(&l);
+			pdus++;
+		}
+	fclose(f);
+	return pdus;
+}
+
+START_TEST(every_captured_pdu_is_reproduced)
+{
+	ck_assert_uint_eq(check_file("usbip-captures.txt"), 87);
+	ck_assert_uint_eq(check_file("usbip-document.txt"), 4);
+}
+END_TEST
+
+START_TEST(a_captured_device_is_reproduced)
+{
+	FILE *f = open_golden("usbip-captures.txt");
+	struct line l;
+	struct usbip_device_entry dev;
+	uint8_t again[USBIP_DEVICE_SIZE];
+
+	do
+		ck_assert(next_line(f, &l));
+	while (l.length != USBIP_DEVICE_SIZE);
+	fclose(f);
+	usbip_device_decode(&dev, l.bytes);
+	ck_assert_str_eq(dev.path,
+	    "/sys/devices/pci0000:00/0000:00:03.0/usb1/1-1");
+	usbip_device_encode(again, &dev);
+	ck_assert_mem_eq(again, l.bytes, l.shown);
+}
+END_TEST
+
+/* ---- Layout, byte by byte, of what the captures do not show ------------- */
+
+static const struct usbip_device_entry sample = {
+	.path = "/sys/devices/virtual/3-2",
+	.busid = "3-2",
+	.bus = 3,
+	.address = 2,
+	.speed = USBIP_SPEED_HIGH,
+	.vendor = 0x05ac,
+	.product = 0x12a8,
+	.release = 0x1401,
+	.device_class = 0xa1,
+	.device_subclass = 0xa2,
+	.device_protocol = 0xa3,
+	.configuration = 0xa4,
+	.configurations = 0xa5,
+	.interface_count = 0xa6,
+};
+
+START_TEST(import_reply_has_the_offsets_of_the_kernel)
+{
+	const struct usbip_op op = { USBIP_VERSION, USBIP_REP_IMPORT, 0 };
+	uint8_t reply[USBIP_REP_IMPORT_SIZE];
+	struct usbip_device_entry dev;
+	static const uint8_t tail[] = { 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 3,
+		0x05, 0xac, 0x12, 0xa8, 0x14, 0x01, 0xa1, 0xa2, 0xa3, 0xa4,
+		0xa5, 0xa6 };
+
+	ck_assert_int_eq(sizeof reply, 0x140);
+	usbip_op_encode(reply, &op);
+	usbip_device_encode(reply + USBIP_OP_SIZE, &sample);
+	ck_assert_mem_eq(reply, "\x01\x11\x00\x03\0\0\0\0/sys/", 13);
+	ck_assert_mem_eq(reply + 0x108, "3-2\0\0", 5);
+	ck_assert_mem_eq(reply + 0x128, tail, sizeof tail);
+	usbip_device_decode(&dev, reply + USBIP_OP_SIZE);
+	ck_assert_mem_eq(&dev, &sample, sizeof dev);
+}
+END_TEST
+
+START_TEST(operations_and_interfaces)
+{
+	const struct usbip_interface intf = { 0xff, 0xfe, 2 };
+	struct usbip_interface back;
+	struct usbip_op op;
+	uint8_t bytes[8];
+
+	usbip_op_decode(&op, (const uint8_t *)"\x01\x11\x80\x05WATC");
+	ck_assert_int_eq(op.version, USBIP_VERSION);
+	ck_assert_int_eq(op.code, USBIP_REQ_DEVLIST);
+	ck_assert_uint_eq(op.status, USBIP_WATCH);
+	usbip_interface_encode(bytes, &intf);
+	ck_assert_mem_eq(bytes, "\xff\xfe\x02\x00", 4);
+	usbip_interface_decode(&back, bytes);
+	ck_assert_mem_eq(&back, &intf, sizeof back);
+}
+END_TEST
+
+START_TEST(strings_need_no_end_and_are_cut_with_one)
+{
+	uint8_t bytes[USBIP_BUSID_SIZE];
+	char busid[USBIP_BUSID_SIZE + 1];
+	char longer[64];
+
+	memset(bytes, 'x', sizeof bytes);
+	usbip_busid_decode(busid, bytes);
+	ck_assert_uint_eq(strlen(busid), USBIP_BUSID_SIZE);
+
+	memset(longer, 'y', sizeof longer);
+	longer[63] = '\0';
+	usbip_busid_encode(bytes, longer);
+	ck_assert_int_eq(bytes[USBIP_BUSID_SIZE - 2], 'y');
+	ck_assert_int_eq(bytes[USBIP_BUSID_SIZE - 1], 0);
+
+	/* What stands behind the end is not ours to carry on. */
+	memcpy(bytes, "1-1\0secret", 11);
+	usbip_busid_decode(busid, bytes);
+	ck_assert_int_eq(busid[4], 0);
+	ck_assert_str_eq(busid, "1-1");
+}
+END_TEST
+
+/* ---- Hostile numbers ---------------------------------------------------- */
+
+static int64_t
+submit_payload(uint32_t direction, int32_t length, int32_t packets)
+{
+	const struct usbip_pdu pdu = { .command = USBIP_CMD_SUBMIT,
+		.direction = direction,
+		.submit = { .length = length, .packets = packets } };
+
+	return usbip_submit_payload(&pdu);
+}
+
+START_TEST(lengths_of_requests_are_checked)
+{
+	ck_assert_int_eq(submit_payload(0, 0, 0), 0);
+	ck_assert_int_eq(submit_payload(0, 100, -1), 100);
+	ck_assert_int_eq(submit_payload(1, 100, -1), 0);
+	ck_assert_int_eq(submit_payload(1, 100, 2), 32);
+	ck_assert_int_eq(submit_payload(0, INT32_MAX, 1024),
+	    (int64_t)INT32_MAX + 16384);
+	ck_assert_int_eq(submit_payload(0, -1, 0), -1);
+	ck_assert_int_eq(submit_payload(1, INT32_MIN, 0), -1);
+	ck_assert_int_eq(submit_payload(0, 0, -2), -1);
+	ck_assert_int_eq(submit_payload(0, 0, 1025), -1);
+	ck_assert_int_eq(submit_payload(0, 0, INT32_MAX), -1);
+	ck_assert_int_eq(submit_payload(2, 0, 0), -1);
+	ck_assert_int_eq(submit_payload(UINT32_MAX, 0, 0), -1);
+}
+END_TEST
+
+static int64_t
+ret_payload(bool in, int32_t actual, int32_t got, uint32_t asked)
+{
+	const struct usbip_pdu pdu = { .command = USBIP_RET_SUBMIT,
+		.ret_submit = { .actual = actual, .packets = got } };
+
+	return usbip_ret_submit_payload(&pdu, in, 1000, asked);
+}
+
+START_TEST(lengths_of_replies_are_checked_against_the_request)
+{
+	ck_assert_int_eq(ret_payload(true, 1000, 0, 0), 1000);
+	ck_assert_int_eq(ret_payload(false, 1000, -1, 0), 0);
+	ck_assert_int_eq(ret_payload(true, 10, 3, 3), 58);
+	ck_assert_int_eq(ret_payload(true, 1001, 0, 0), -1);
+	ck_assert_int_eq(ret_payload(false, 1001, 0, 0), -1);
+	ck_assert_int_eq(ret_payload(true, -1, 0, 0), -1);
+	ck_assert_int_eq(ret_payload(true, 10, 4, 3), -1);
+	ck_assert_int_eq(ret_payload(true, 10, 0, 3), -1);
+	ck_assert_int_eq(ret_payload(true, 10, INT32_MAX, INT32_MAX), -1);
+}
+END_TEST
+
+START_TEST(iso_packets_lie_inside_the_buffer)
+{
+	const struct usbip_iso inside = { .offset = 90, .length = 10 },
+			       beyond = { .offset = 91, .length = 10 },
+			       wraps = { .offset = 0xfffffff8, .length = 16 },
+			       at_end = { .offset = 100, .length = 0 },
+			       huge = { .offset = 0, .length = 0xffffffff };
+
+	ck_assert(usbip_iso_fits(&inside, 100));
+	ck_assert(usbip_iso_fits(&at_end, 100));
+	ck_assert(!usbip_iso_fits(&beyond, 100));
+	ck_assert(!usbip_iso_fits(&wraps, 100));
+	ck_assert(!usbip_iso_fits(&huge, 100));
+}
+END_TEST
+
+START_TEST(unknown_commands_are_refused)
+{
+	uint8_t bytes[USBIP_PDU_SIZE] = { 0 };
+	struct usbip_pdu pdu;
+
+	for (int command = 0; command < 256; command++) {
+		bytes[3] = (uint8_t)command;
+		ck_assert_int_eq(usbip_pdu_decode(&pdu, bytes),
+		    command >= 1 && command <= 4 ? 0 : -1);
+	}
+	memset(bytes, 0xff, sizeof bytes);
+	ck_assert_int_eq(usbip_pdu_decode(&pdu, bytes), -1);
+}
+END_TEST
+
+START_TEST(every_status_has_words)
+{
+	for (uint32_t status = 0; status < 8; status++)
+		ck_assert_ptr_nonnull(usbip_status_text(status));
+	ck_assert_str_ne(usbip_status_text(USBIP_ST_NODEV),
+	    usbip_status_text(USBIP_ST_DEV_BUSY));
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("usbip_wire");
+	TCase *tc = tcase_create("wire");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_test(tc, every_captured_pdu_is_reproduced);
+	tcase_add_test(tc, a_captured_device_is_reproduced);
+	tcase_add_test(tc, import_reply_has_the_offsets_of_the_kernel);
+	tcase_add_test(tc, operations_and_interfaces);
+	tcase_add_test(tc, strings_need_no_end_and_are_cut_with_one);
+	tcase_add_test(tc, lengths_of_requests_are_checked);
+	tcase_add_test(tc, lengths_of_replies_are_checked_against_the_request);
+	tcase_add_test(tc, iso_packets_lie_inside_the_buffer);
+	tcase_add_test(tc, unknown_commands_are_refused);
+	tcase_add_test(tc, every_status_has_words);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
