@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Two thousand idle clients; and a daemon whose descriptors have run out.
+. "${0%/*}/lib.sh"
+
+phones 2
+idle=2000
+[ "$MUXD_SANITIZE" = no ] || idle=300
+ulimit -n $((idle + 200)) 2>/dev/null || idle=$(($(ulimit -n) - 200))
+
+step "$idle clients connect and say nothing"
+daemon
+load idle $idle >"$DIR/idle.log" 2>&1 &
+idler=$!
+started+=("$idler")
+clients_are_in() {
+	[ "$(fds_of "$muxd_pid")" -ge "$idle" ]
+}
+must_await 20 clients_are_in
+
+step "others are served as ever"
+must load --all -c 4 echo "$(scaled 1048576)"
+note "descriptors $(fds_of "$muxd_pid"), threads $(threads_of "$muxd_pid"), memory $(rss_kib "$muxd_pid") KiB"
+kill "$idler"
+wait "$idler" 2>/dev/null
+few_left() {
+	[ "$(fds_of "$muxd_pid")" -lt 100 ]
+}
+must_await 20 few_left
+stop_daemon
+
+step "with 128 descriptors, 300 clients are more than the daemon can hold"
+muxd_limits=(prlimit --nofile=128:128)
+need prlimit
+daemon
+load idle 300 >"$DIR/idle.log" 2>&1 &
+idler=$!
+started+=("$idler")
+descriptors_are_out() {
+	[ "$(fds_of "$muxd_pid")" -ge 120 ]
+}
+must_await 20 descriptors_are_out
+gone "$muxd_pid" && fail "muxd ended"
+
+step "it does not spin while it cannot accept"
+before=$(cpu_ms "$muxd_pid")
+load --all info >"$DIR/late.log" 2>&1 &
+late=$!
+started+=("$late")
+await 1 gone "$late"
+at_most $((500 * MUXD_TEST_PATIENCE)) $(($(cpu_ms "$muxd_pid") - before)) \
+    "milliseconds of processor time"
+
+step "who had to wait is served when the others leave"
+kill "$idler"
+wait "$idler" 2>/dev/null
+must load --all info
+finish

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A phone that hangs holds up nobody: not the others, not those that come.
+. "${0%/*}/lib.sh"
+
+size=$(scaled $((64 << 20)))
+phones 3
+daemon
+one=$(id_of_phone 1) two=$(id_of_phone 2)
+
+step "phone 1 stops answering USB requests while it carries a connection"
+load -d "$one" echo "$((size * 16))" >"$DIR/victim.log" 2>&1 &
+victim=$!
+started+=("$victim")
+must_await 10 has_connections 1
+phone stall 1 >/dev/null
+
+step "phone 2 runs at full speed meanwhile"
+must load -d "$two" -c 2 echo "$size"
+
+step "phone 3 goes and comes while phone 1 hangs, each within 100 ms"
+muxctl -c "$CONTROL" --json watch >"$DIR/watch.json" 2>>"$DIR/watch.log" &
+started+=("$!")
+must_await 5 heard attached 3
+for i in 1 2 3 4 5; do
+	since=$(now_ms)
+	phone unplug 3 >/dev/null
+	must_await 5 heard detached "$i"
+	at_most $((100 * MUXD_TEST_PATIENCE)) $(($(now_ms) - since)) \
+	    "milliseconds until the list knows of the unplugged phone"
+	since=$(now_ms)
+	phone plug 3 >/dev/null
+	must_await 5 heard attached $((i + 3))
+	at_most $((100 * MUXD_TEST_PATIENCE)) $(($(now_ms) - since)) \
+	    "milliseconds until the list knows of the plugged phone"
+done
+
+step "phone 1 goes on where it stopped when it answers again"
+phone resume 1 >/dev/null
+kill -0 "$victim" 2>/dev/null || fail "its connection ended: $(cat "$DIR/victim.log")"
+must load -d "$one" echo "$size"
+kill "$victim"
+finish
