@@ -36,6 +36,7 @@ struct chunk {
 	 * found in the headers that lie before `offset`. */
 	uint32_t packet_len;  /* payload bytes of the whole chain */
 	uint32_t seq, ack, window;
+	uint16_t port, peer_port;
 	uint8_t flags;
 	uint8_t data[CHUNK_SIZE];
 };

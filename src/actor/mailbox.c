@@ -98,6 +98,23 @@ waker_clear(struct waker *w)
 	errno = saved_errno;
 }
 
+bool
+waker_wait(struct waker *w, int timeout_ms)
+{
+	const struct moment deadline = timeout_ms < 0
+	    ? MOMENT_NEVER
+	    : moment_after_ms(clock_now(), timeout_ms);
+	struct pollfd pfd = { .fd = w->read_fd, .events = POLLIN };
+	int n;
+
+	do
+		n = poll(&pfd, 1, moment_poll_timeout(clock_now(), deadline));
+	while (n < 0 && errno == EINTR);
+	if (n > 0)
+		waker_clear(w);
+	return n > 0;
+}
+
 void
 mailbox_init(struct mailbox *mb, mailbox_wake *wake, void *arg)
 {
@@ -119,25 +136,12 @@ mailbox_init_waker(struct mailbox *mb, struct waker *w)
 }
 
 struct msg *
-mailbox_wait(struct mailbox *mb, struct waker *w, int timeout_ms)
+mailbox_wait(struct mailbox *mb, struct waker *w)
 {
-	const struct moment deadline = timeout_ms < 0
-	    ? MOMENT_NEVER
-	    : moment_after_ms(clock_now(), timeout_ms);
-	struct pollfd pfd = { .fd = w->read_fd, .events = POLLIN };
+	struct msg *m;
 
-	for (;;) {
-		struct msg *m = mailbox_take(mb);
-		int n;
-
-		if (m != NULL)
-			return m;
-		if (!mailbox_idle(mb))
-			continue;
-		n = poll(&pfd, 1, moment_poll_timeout(clock_now(), deadline));
-		if (n > 0)
-			waker_clear(w);
-		else if (n == 0)
-			return mailbox_take(mb);
-	}
+	while ((m = mailbox_take(mb)) == NULL)
+		if (mailbox_idle(mb))
+			waker_wait(w, -1);
+	return m;
 }

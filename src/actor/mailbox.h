@@ -47,6 +47,9 @@ void waker_put(struct waker *w);
 void waker_wake(struct waker *w);
 /* Makes the descriptor unreadable again.  The consumer's thread. */
 void waker_clear(struct waker *w);
+/* Waits until somebody wakes it, and clears it; false when `timeout_ms` (-1:
+ * none) have passed.  The consumer's thread. */
+bool waker_wait(struct waker *w, int timeout_ms);
 
 typedef void mailbox_wake(void *arg);
 
@@ -61,12 +64,18 @@ void mailbox_init(struct mailbox *mb, mailbox_wake *wake, void *arg);
  * long as anybody may post. */
 void mailbox_init_waker(struct mailbox *mb, struct waker *w);
 
-/* Hands `m` to the mailbox's owner, with all that it carries.  Any thread. */
-static inline void
+/*
+ * Hands `m` to the mailbox's owner, with all that it carries.  False when the
+ * mailbox is closed: `m` is still the caller's.  Any thread.
+ */
+static inline bool
 mailbox_post(struct mailbox *mb, struct msg *m)
 {
-	if (queue_push(&mb->queue, &m->node))
+	const enum queue_push pushed = queue_push(&mb->queue, &m->node);
+
+	if (pushed == QUEUE_WAKE)
 		mb->wake(mb->wake_arg);
+	return pushed != QUEUE_REFUSED;
 }
 
 /* Everything that has arrived, oldest first (msg_next()), or NULL.  The taker
@@ -77,6 +86,20 @@ mailbox_take(struct mailbox *mb)
 	return (struct msg *)queue_take(&mb->queue);
 }
 
+/* Nothing to take at this moment.  For hints, not for sleeping.  The owner. */
+static inline bool
+mailbox_is_empty(struct mailbox *mb)
+{
+	return queue_is_empty(&mb->queue);
+}
+
+/* Refuses messages from now on; those that were in it come back.  The owner. */
+static inline struct msg *
+mailbox_close(struct mailbox *mb)
+{
+	return (struct msg *)queue_close(&mb->queue);
+}
+
 /* True when the owner may sleep; false when there is something to take. */
 static inline bool
 mailbox_idle(struct mailbox *mb)
@@ -84,10 +107,8 @@ mailbox_idle(struct mailbox *mb)
 	return queue_idle(&mb->queue);
 }
 
-/*
- * Sleeps until something is posted or `timeout_ms` have passed (-1: for ever),
- * then takes.  For actors that wait for nothing else.  NULL: the time is up.
- */
-struct msg *mailbox_wait(struct mailbox *mb, struct waker *w, int timeout_ms);
+/* Sleeps until something is posted, then takes.  For actors that wait for
+ * nothing else. */
+struct msg *mailbox_wait(struct mailbox *mb, struct waker *w);
 
 #endif

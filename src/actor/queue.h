@@ -13,14 +13,18 @@
  * The head also says whether the consumer sleeps.  Only the push that finds it
  * asleep has to wake it: one wake-up per batch, none while it is busy.
  *
+ * A queue can be closed by its consumer; from then on pushes are refused, and
+ * whoever wanted to push still owns the node.
+ *
  * What may run beside what (- nothing needed, X must not overlap):
  *
- *		push	take	idle
- *	push	-	-	-
- *	take		X	X
- *	idle			X
+ *		push	take	idle	close
+ *	push	-	-	-	-
+ *	take		X	X	X
+ *	idle			X	X
+ *	close				X
  *
- * take and idle belong to the one consumer.
+ * take, idle and close belong to the one consumer.
  */
 
 #include <stdatomic.h>
@@ -33,11 +37,18 @@ struct qnode {
 
 struct queue {
 	/* NULL: empty, the consumer is awake.  &queue_asleep: empty, and the
-	 * consumer waits to be woken.  Otherwise: the newest node. */
+	 * consumer waits to be woken.  &queue_closed.  Otherwise: the newest
+	 * node. */
 	_Atomic(struct qnode *) head;
 };
 
-extern struct qnode queue_asleep;
+extern struct qnode queue_asleep, queue_closed;
+
+enum queue_push {
+	QUEUE_REFUSED, /* closed: the node is still the caller's */
+	QUEUE_ADDED,
+	QUEUE_WAKE, /* added, and the consumer sleeps: wake it */
+};
 
 static inline void
 queue_init(struct queue *q)
@@ -45,23 +56,22 @@ queue_init(struct queue *q)
 	atomic_init(&q->head, NULL);
 }
 
-/*
- * Adds `n`, which the queue owns until it is taken.  True when the consumer
- * was asleep: the caller must then wake it.  Any thread.
- */
-static inline bool
+/* Adds `n`, which the queue owns until it is taken.  Any thread. */
+static inline enum queue_push
 queue_push(struct queue *q, struct qnode *n)
 {
 	struct qnode *old =
 	    atomic_load_explicit(&q->head, memory_order_relaxed);
 
 	do {
+		if (old == &queue_closed)
+			return QUEUE_REFUSED;
 		n->next = old == &queue_asleep ? NULL : old;
 		/* Release: pairs with the acquire in queue_take(), which makes
 		 * the node's contents visible to the consumer. */
 	} while (!atomic_compare_exchange_weak_explicit(&q->head, &old, n,
 	    memory_order_release, memory_order_relaxed));
-	return old == &queue_asleep;
+	return old == &queue_asleep ? QUEUE_WAKE : QUEUE_ADDED;
 }
 
 /*
@@ -69,6 +79,19 @@ queue_push(struct queue *q, struct qnode *n)
  * when there is nothing.  The consumer counts as awake afterwards.
  */
 struct qnode *queue_take(struct queue *q);
+
+/* Nothing to take at this moment; relaxed, a hint. */
+static inline bool
+queue_is_empty(struct queue *q)
+{
+	const struct qnode *head =
+	    atomic_load_explicit(&q->head, memory_order_relaxed);
+
+	return head == NULL || head == &queue_asleep || head == &queue_closed;
+}
+
+/* Closes the queue for good; what was in it comes back as from queue_take(). */
+struct qnode *queue_close(struct queue *q);
 
 /*
  * Declares the consumer asleep, unless something has been pushed meanwhile.

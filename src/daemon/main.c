@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "daemon/muxd.h"
+
 int
-main(void)
+main(int argc, char **argv)
 {
-	return 0;
+	return muxd_main(argc, argv);
 }

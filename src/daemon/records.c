@@ -45,6 +45,12 @@ records_open(const char *dir)
 	return r;
 }
 
+const char *
+records_directory(const struct records *r)
+{
+	return r->dir;
+}
+
 void
 records_close(struct records *r)
 {

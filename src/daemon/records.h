@@ -32,6 +32,8 @@ struct records;
  * exist) when something is first written.  NULL on lack of memory. */
 struct records *records_open(const char *dir);
 void records_close(struct records *r);
+/* As given; the store's. */
+const char *records_directory(const struct records *r);
 
 /*
  * The host's BUID: read or made (a random UUID, stored before it is told) on

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* A client's object and its worker's ways to wait, to ask and to send. */
+
+#include "daemon/client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sock.h"
+
+/* ---- The object ---- */
+
+static void
+find_program(struct client *c)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%ld/comm", (long)c->pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return;
+	if (fgets(c->comm, sizeof c->comm, f) != NULL)
+		c->comm[strcspn(c->comm, "\n")] = '\0';
+	fclose(f);
+}
+
+static void
+find_peer(struct client *c)
+{
+#ifdef SO_PEERCRED
+	struct ucred cred;
+	socklen_t len = sizeof cred;
+
+	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
+	    cred.pid > 0) {
+		c->pid = cred.pid;
+		find_program(c);
+	}
+#endif
+	if (c->pid > 0)
+		snprintf(c->name, sizeof c->name, "client %u (pid %ld %s)",
+		    c->number, (long)c->pid, c->comm);
+	else
+		snprintf(c->name, sizeof c->name, "client %u", c->number);
+}
+
+static bool
+socket_is_unix(int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof ss;
+
+	return getsockname(fd, (struct sockaddr *)&ss, &len) == 0 &&
+	    ss.ss_family == AF_UNIX;
+}
+
+/* Nobody else has the object yet, whatever role the caller has. */
+static void
+init_worker_part(struct client *c) ROLE_UNCHECKED
+{
+	c->form = CLIENT_BINARY;
+	c->put_by_end = &c->put_by;
+}
+
+struct client *
+client_new(int fd, uint32_t number, bool admin, struct waker *waker,
+    struct mailbox *manager)
+{
+	struct client *c = calloc(1, sizeof *c);
+
+	if (c == NULL)
+		return NULL;
+	ref_init(&c->refs);
+	c->number = number;
+	c->fd = fd;
+	c->admin = admin;
+	c->is_unix = socket_is_unix(fd);
+	c->manager = manager;
+	c->waker = waker_get(waker);
+	find_peer(c);
+	c->serve_msg.type = MSG_SERVE;
+	c->ended_msg.type = MSG_CLIENT_ENDED;
+	c->stop_msg.type = MSG_CLIENT_STOP;
+	mailbox_init_waker(&c->box, waker);
+	connection_init(&c->conn);
+	credit_init(&c->conn.upload, UPLOAD_PACKETS, &c->box,
+	    MSG_UPLOAD_CREDIT);
+	init_worker_part(c);
+	return c;
+}
+
+struct client *
+client_get(struct client *c)
+{
+	ref_get(&c->refs);
+	return c;
+}
+
+void
+client_discard(struct msg *m)
+{
+	if (m->type == MSG_RECEIVED)
+		chunk_put(chunk_of_msg(m));
+	else if (m->type == MSG_NOTICE)
+		free(m);
+	else if (m->type == MSG_DEVICE_GONE)
+		route_put(route_of_gone(m));
+	/* The others are part of some object. */
+}
+
+void
+client_close_box(struct client *c)
+{
+	struct msg *m, *next;
+
+	while ((m = client_next_message(c)) != NULL)
+		client_discard(m);
+	for (m = mailbox_close(&c->box); m != NULL; m = next) {
+		next = msg_next(m);
+		client_discard(m);
+	}
+}
+
+void
+client_put(struct client *c)
+{
+	if (!ref_put(&c->refs))
+		return;
+	connection_fini(&c->conn);
+	waker_put(c->waker);
+	free(c);
+}
+
+/* ---- Messages ---- */
+
+static void
+put_by(struct client *c, struct msg *m) RUNS_ON(on_worker)
+{
+	m->node.next = NULL;
+	*c->put_by_end = m;
+	c->put_by_end = (struct msg **)&m->node.next;
+}
+
+static void
+take_messages(struct client *c) RUNS_ON(on_worker)
+{
+	struct msg *m = mailbox_take(&c->box), *next;
+
+	for (; m != NULL; m = next) {
+		next = msg_next(m);
+		if (m->type == MSG_CLIENT_STOP)
+			c->stopped = true;
+		else
+			put_by(c, m);
+	}
+}
+
+struct msg *
+client_next_message(struct client *c)
+{
+	struct msg *m;
+
+	if (c->put_by == NULL)
+		take_messages(c);
+	m = c->put_by;
+	if (m != NULL) {
+		c->put_by = msg_next(m);
+		if (c->put_by == NULL)
+			c->put_by_end = &c->put_by;
+	}
+	return m;
+}
+
+/* Takes the answer out of what has been put by.  False: not there yet. */
+static bool
+unlink_answer(struct client *c) RUNS_ON(on_worker)
+{
+	struct msg **at = &c->put_by;
+
+	while (*at != NULL && (*at)->type != MSG_ANSWER)
+		at = (struct msg **)&(*at)->node.next;
+	if (*at == NULL)
+		return false;
+	*at = msg_next(*at);
+	if (*at == NULL)
+		c->put_by_end = at;
+	return true;
+}
+
+void
+client_ask(struct client *c)
+{
+	c->ask.msg.type = MSG_ASK;
+	c->ask.result = 0;
+	c->ask.roster = NULL;
+	c->ask.listeners = NULL;
+	c->ask.count = 0;
+	c->ask.snapshot = NULL;
+	mailbox_post(c->manager, &c->ask.msg);
+	for (;;) {
+		take_messages(c);
+		if (unlink_answer(c))
+			return;
+		if (mailbox_idle(&c->box))
+			waker_wait(c->waker, -1);
+	}
+}
+
+/* Waits on the waker, and on the socket unless told otherwise. */
+static void
+poll_both(struct client *c, int events, int timeout_ms, short *revents)
+{
+	struct pollfd pfd[2] = {
+		{ .fd = c->waker->read_fd, .events = POLLIN },
+		{ .fd = c->fd, .events = (short)events },
+	};
+
+	*revents = 0;
+	if (poll(pfd, events == CLIENT_NO_SOCKET ? 1 : 2, timeout_ms) <= 0)
+		return;
+	if (pfd[0].revents != 0)
+		waker_clear(c->waker);
+	*revents = pfd[1].revents;
+}
+
+void
+client_wait(struct client *c, int events, int timeout_ms, short *revents)
+{
+	if (c->put_by != NULL || !mailbox_idle(&c->box))
+		timeout_ms = 0;
+	poll_both(c, events, timeout_ms, revents);
+}
+
+/* ---- Sending and receiving messages ---- */
+
+bool
+client_wait_socket(struct client *c, short events, struct moment deadline)
+{
+	short revents = 0;
+
+	while (!c->stopped) {
+		const int left = moment_poll_timeout(clock_now(), deadline);
+
+		take_messages(c);
+		if (left == 0 || c->stopped)
+			return false;
+		/* What has been put by can wait until this is done. */
+		if (mailbox_idle(&c->box))
+			poll_both(c, events, left, &revents);
+		if (revents != 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+client_send(struct client *c, struct client_frame frame)
+{
+	const struct moment deadline =
+	    moment_after_ms(clock_now(), CLIENT_SEND_MS);
+	size_t sent = 0;
+	bool alive = frame.bytes != NULL;
+
+	while (alive && sent < frame.len) {
+		const ssize_t n = send(c->fd, frame.bytes + sent,
+		    frame.len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n >= 0)
+			sent += (size_t)n;
+		else if (errno == EAGAIN)
+			alive = client_wait_socket(c, POLLOUT, deadline);
+		else if (errno != EINTR)
+			alive = false;
+	}
+	free(frame.bytes);
+	return alive;
+}
+
+/* All of `len` bytes.  False: the client has gone, in order or not. */
+static bool
+receive_all(struct client *c, uint8_t *into, size_t len) RUNS_ON(on_worker)
+{
+	while (len > 0) {
+		const ssize_t n = recv(c->fd, into, len, MSG_DONTWAIT);
+
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+			return false;
+		if (n > 0) {
+			into += n;
+			len -= (size_t)n;
+		} else if (!client_wait_socket(c, POLLIN, MOMENT_NEVER)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool
+client_receive(struct client *c, struct client_header *h, uint8_t **payload)
+{
+	uint8_t bytes[USBMUX_HEADER_SIZE];
+	char hex[LOG_HEX_MAX];
+	size_t len;
+
+	if (!receive_all(c, bytes, sizeof bytes))
+		return false;
+	if (!client_header_read(h, bytes, CLIENT_REQUEST_MAX)) {
+		log_warning("%s: closed, its message has an impossible "
+		    "length: %s", c->name, log_hex(hex, bytes, sizeof bytes));
+		return false;
+	}
+	len = h->length - USBMUX_HEADER_SIZE;
+	*payload = malloc(len + 1);
+	if (*payload == NULL) {
+		log_warning("%s: closed, no memory for its message", c->name);
+		return false;
+	}
+	if (!receive_all(c, *payload, len)) {
+		free(*payload);
+		return false;
+	}
+	return true;
+}

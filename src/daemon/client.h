@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef MUXD_DAEMON_CLIENT_H
+#define MUXD_DAEMON_CLIENT_H
+
+/*
+ * One accepted socket.  The manager makes it and keeps it listed until its
+ * worker says that it has ended; the worker owns the conversation, and then the
+ * connection to the phone.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "actor/mailbox.h"
+#include "actor/ref.h"
+#include "daemon/connection.h"
+#include "daemon/msg.h"
+#include "daemon/roles.h"
+#include "daemon/roster.h"
+#include "wire/client.h"
+
+struct snapshot;
+struct worker;
+
+/* What a worker wants of the manager. */
+enum ask_kind {
+	ASK_ROSTER,    /* the devices there are: answer `roster` */
+	ASK_LISTEN,    /* the same, and MSG_NOTICE from then on */
+	ASK_CONNECT,   /* device_id, port: answer `result`; conn->device and
+			* conn->route are set when it is 0 */
+	ASK_DISCONNECT, /* the route is not wanted any more */
+	ASK_LISTENERS, /* answer `listeners`, `count`, malloc'ed */
+	ASK_PAIRED,    /* tell listeners that device_id is paired */
+	ASK_SNAPSHOT,  /* answer `snapshot` (snapshot.h) */
+	ASK_RESCAN,    /* look for devices again */
+};
+
+struct ask {
+	struct msg msg; /* MSG_ASK on its way there, MSG_ANSWER back */
+	enum ask_kind kind;
+	uint32_t device_id;
+	uint16_t port;
+	struct client_info info; /* of the client, with LISTEN and CONNECT */
+	/* The answer.  References and memory are the worker's. */
+	uint32_t result; /* enum usbmux_result */
+	struct roster *roster; /* NULL: out of memory */
+	struct client_listener *listeners;
+	size_t count;
+	struct snapshot *snapshot;
+};
+
+/* For display. */
+enum client_phase {
+	CLIENT_PHASE_COMMAND,
+	CLIENT_PHASE_LISTENING,
+	CLIENT_PHASE_CONNECTED,
+	CLIENT_PHASE_ADMIN,
+};
+
+struct client {
+	struct ref refs;
+
+	/* ---- Never change ---- */
+	uint32_t number;
+	int fd; /* the worker's until its end; nonblocking */
+	bool is_unix;
+	bool admin;     /* came in by the control socket */
+	pid_t pid;      /* 0: not known */
+	char comm[32];  /* its program's name, as the system has it */
+	char name[80];  /* "client 12 (pid 345 idevice_id)", for the log */
+	struct mailbox *manager;
+
+	/* ---- Messages ---- */
+	struct ask ask;
+	struct msg serve_msg, ended_msg, stop_msg;
+
+	struct mailbox box; /* read by the worker */
+	struct waker *waker; /* the worker's; a reference */
+
+	/* ---- The worker's ---- */
+	enum client_form form OWNED_BY(on_worker); /* of answers */
+	/* Messages that arrived while it waited for another, oldest first. */
+	struct msg *put_by OWNED_BY(on_worker);
+	struct msg **put_by_end OWNED_BY(on_worker);
+	bool stopped OWNED_BY(on_worker); /* MSG_CLIENT_STOP has come */
+
+	struct connection conn;
+
+	/* ---- The manager's ---- */
+	struct client *next OWNED_BY(on_manager);
+	struct client **prev_next OWNED_BY(on_manager);
+	struct worker *worker OWNED_BY(on_manager);
+	enum client_phase phase OWNED_BY(on_manager);
+	struct client_info info OWNED_BY(on_manager);
+	/* Of its connection; references, or NULL. */
+	struct device *device OWNED_BY(on_manager);
+	struct route *route OWNED_BY(on_manager);
+	uint16_t dport OWNED_BY(on_manager);
+};
+
+/* With one reference, the caller's.  Takes `fd` over on success only.  NULL
+ * when out of memory. */
+struct client *client_new(int fd, uint32_t number, bool admin,
+    struct waker *waker, struct mailbox *manager);
+struct client *client_get(struct client *c);
+void client_put(struct client *c);
+
+/* Serves the client to its end; the socket is closed then.  Needs the record
+ * store. */
+struct records;
+void client_serve(struct client *c, struct records *records)
+    RUNS_ON(on_worker);
+
+/* ---- For the worker's own files: conversation, listener, connection ---- */
+
+/* Puts the question in c->ask to the manager and waits for its answer. */
+void client_ask(struct client *c) RUNS_ON(on_worker);
+
+/* Frees a message that nobody wants to read. */
+void client_discard(struct msg *m);
+/* Frees all messages, and refuses any other from now on. */
+void client_close_box(struct client *c) RUNS_ON(on_worker);
+
+/* The next message, of those put by first; NULL when there is none. */
+struct msg *client_next_message(struct client *c) RUNS_ON(on_worker);
+
+/*
+ * Waits for a message, for the time, or for the socket: `events` as in poll()
+ * (0: its hang-up only), or CLIENT_NO_SOCKET.  *revents is what the socket
+ * reported.
+ */
+#define CLIENT_NO_SOCKET (-1)
+void client_wait(struct client *c, int events, int timeout_ms, short *revents)
+    RUNS_ON(on_worker);
+
+/* Waits for the socket alone; messages are put by.  False when the time is over
+ * or the client is to end. */
+bool client_wait_socket(struct client *c, short events,
+    struct moment deadline) RUNS_ON(on_worker);
+
+/* Sends a frame whole and frees it; waits while the client does not read, but
+ * not longer than it lives or CLIENT_SEND_MS.  False: the client is lost. */
+#define CLIENT_SEND_MS 10000
+bool client_send(struct client *c, struct client_frame frame)
+    RUNS_ON(on_worker);
+
+/* One received message: header and payload (malloc'ed, the caller's).  False
+ * when the client is gone or sends nonsense (logged). */
+bool client_receive(struct client *c, struct client_header *h,
+    uint8_t **payload) RUNS_ON(on_worker);
+
+/* The phases that a conversation may turn into, each to its end.  A connection
+ * that did not come about leaves the conversation open: true. */
+void listener_serve(struct client *c, uint32_t tag,
+    const struct client_info *info) RUNS_ON(on_worker);
+bool connection_serve(struct client *c, const struct client_request *rq)
+    RUNS_ON(on_worker);
+void admin_serve(struct client *c) RUNS_ON(on_worker);
+
+#endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/*
+ * A connection's life on its worker: the handshake with the phone, then bytes
+ * both ways until either side ends.  How bytes move is in relay.c.
+ */
+
+#include "daemon/connection.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "daemon/client.h"
+#include "daemon/device.h"
+#include "daemon/packet.h"
+#include "daemon/protocol_mux.h"
+#include "daemon/relay.h"
+
+/*
+ * How long a phone may take to answer a SYN.  Below the five seconds after
+ * which client libraries give up by themselves and would see a lost daemon
+ * rather than a refused connection.
+ */
+#define CONNECT_MS 4500
+
+/* A client that has ended its sending side still gets what the phone has to
+ * say.  The phone cannot be told that nothing more will come (there is no FIN),
+ * so when it has been silent for this long, the connection ends. */
+#define HALF_CLOSED_MS 30000
+
+/* A client that has left altogether: how long the phone may keep its window
+ * shut while bytes of that client still wait. */
+#define LEFT_MS 5000
+
+/* ---- The part that outlives the worker ---- */
+
+void
+connection_init(struct connection *conn)
+{
+	queue_init(&conn->returned);
+}
+
+static void
+free_packets(struct qnode *n)
+{
+	while (n != NULL) {
+		struct qnode *next = n->next;
+
+		packet_free((struct packet *)n);
+		n = next;
+	}
+}
+
+/* Nobody else has the client any more, whatever role the caller has. */
+void
+connection_fini(struct connection *conn) ROLE_UNCHECKED
+{
+	free_packets(queue_take(&conn->returned));
+	free_packets(conn->spare);
+}
+
+void
+connection_packet_back(struct connection *conn, struct packet *p)
+{
+	queue_push(&conn->returned, &p->tx.msg.node);
+	credit_give(&conn->upload);
+}
+
+/* ---- Begin ---- */
+
+static void
+begin(struct client *c, uint16_t port) RUNS_ON(on_worker)
+{
+	struct connection *conn = &c->conn;
+
+	stream_init(&conn->stream, conn->route->port, port);
+	conn->pending = conn->pending_end = NULL;
+	conn->pending_bytes = 0;
+	conn->blocked = false;
+	conn->client_eof = conn->client_gone = conn->phone_ended = false;
+	conn->ack_at = conn->give_up_at = MOMENT_NEVER;
+	conn->fed = 0;
+}
+
+/* Sends the SYN and waits for what the phone says to it.  False: no. */
+static bool
+shake_hands(struct client *c) RUNS_ON(on_worker)
+{
+	struct connection *conn = &c->conn;
+	const struct moment deadline =
+	    moment_after_ms(clock_now(), CONNECT_MS);
+	const struct tcp_header syn = stream_syn(&conn->stream);
+
+	if (!mux_send_tcp(conn->device, &syn))
+		return false;
+	while (conn->stream.state == STREAM_SYN_SENT && !c->stopped) {
+		struct msg *m = client_next_message(c);
+		const int left = moment_poll_timeout(clock_now(), deadline);
+		short revents = 0;
+
+		if (m != NULL) {
+			relay_take_message(c, m);
+			continue;
+		}
+		if (left == 0)
+			log_warning("%s: %s does not answer a connection to "
+			    "port %u", c->name, conn->device->name,
+			    conn->stream.dport);
+		else
+			client_wait(c, 0, left, &revents);
+		if (left == 0 || (revents & (POLLHUP | POLLERR)) != 0)
+			return false;
+	}
+	return conn->stream.state == STREAM_OPEN;
+}
+
+/* ---- The relay loop ---- */
+
+static bool
+is_over(struct client *c) RUNS_ON(on_worker)
+{
+	const struct connection *conn = &c->conn;
+
+	if (c->stopped)
+		return true;
+	if (conn->phone_ended)
+		return conn->pending == NULL || conn->client_gone;
+	if (conn->client_gone && conn->client_eof)
+		return true;
+	return !moment_before(clock_now(), conn->give_up_at);
+}
+
+/* A client that has closed may not hold its connection for ever. */
+static void
+set_patience(struct connection *conn) RUNS_ON(on_worker)
+{
+	if (conn->client_gone)
+		conn->give_up_at = moment_earlier(conn->give_up_at,
+		    moment_after_ms(clock_now(), LEFT_MS));
+	else if (conn->client_eof && conn->pending == NULL)
+		conn->give_up_at = moment_earlier(conn->give_up_at,
+		    moment_after_ms(clock_now(), HALF_CLOSED_MS));
+	else
+		conn->give_up_at = MOMENT_NEVER;
+}
+
+static int
+wanted_events(struct client *c) RUNS_ON(on_worker)
+{
+	const struct connection *conn = &c->conn;
+	int events = 0;
+
+	/* Its hang-up has been seen, and would be reported for ever. */
+	if (conn->client_gone)
+		return CLIENT_NO_SOCKET;
+	if (relay_can_upload(c))
+		events |= POLLIN;
+	if (conn->pending != NULL)
+		events |= POLLOUT;
+	return events;
+}
+
+static void
+wait_for_work(struct client *c, short *revents) RUNS_ON(on_worker)
+{
+	const struct connection *conn = &c->conn;
+	const struct moment deadline =
+	    moment_earlier(conn->ack_at, conn->give_up_at);
+	const int timeout = deadline.ns == MOMENT_NEVER.ns
+	    ? -1
+	    : moment_poll_timeout(clock_now(), deadline);
+
+	/* The bytes of a client that has left are there to be read at once. */
+	if (conn->client_gone && relay_can_upload(c))
+		*revents = POLLIN;
+	else
+		client_wait(c, wanted_events(c), timeout, revents);
+}
+
+static void
+run(struct client *c) RUNS_ON(on_worker)
+{
+	struct connection *conn = &c->conn;
+	short revents = POLLIN;
+
+	while (!is_over(c)) {
+		const uint64_t fed = conn->fed;
+		struct msg *m;
+
+		while ((m = client_next_message(c)) != NULL)
+			relay_take_message(c, m);
+		if (fed != conn->fed)
+			conn->give_up_at = MOMENT_NEVER;
+		relay_to_client(c);
+		if (revents & (POLLIN | POLLHUP | POLLERR))
+			relay_from_client(c);
+		if (revents & (POLLHUP | POLLERR))
+			relay_client_left(c);
+		relay_acknowledge(c);
+		relay_show(c);
+		set_patience(conn);
+		revents = 0;
+		if (!is_over(c))
+			wait_for_work(c, &revents);
+	}
+}
+
+/* ---- End ---- */
+
+static void
+end(struct client *c) RUNS_ON(on_worker)
+{
+	struct connection *conn = &c->conn;
+	struct device *d = conn->device;
+
+	if (conn->stream.state != STREAM_CLOSED) {
+		const struct tcp_header rst = stream_rst(&conn->stream);
+
+		mux_send_tcp(d, &rst);
+	}
+	chunk_put(conn->pending);
+	conn->pending = NULL;
+	c->ask.kind = ASK_DISCONNECT;
+	client_ask(c);
+	route_put(conn->route);
+	conn->route = NULL;
+	conn->device = NULL;
+	/* What has arrived since belongs to the device's pool. */
+	relay_discard_messages(c);
+	device_put(d);
+}
+
+static void
+log_end(const struct client *c)
+{
+	const struct connection *conn = &c->conn;
+
+	log_info("%s: end of its connection to %s, %llu bytes from the phone, "
+	    "%llu to it", c->name, conn->device->name,
+	    (unsigned long long)counter_read(&conn->stats.rx_bytes),
+	    (unsigned long long)counter_read(&conn->stats.tx_bytes));
+}
+
+bool
+connection_serve(struct client *c, const struct client_request *rq)
+{
+	struct connection *conn = &c->conn;
+	uint32_t result = USBMUX_CONNECTION_REFUSED;
+
+	c->ask.kind = ASK_CONNECT;
+	c->ask.device_id = rq->device_id;
+	c->ask.port = rq->port;
+	c->ask.info = rq->info;
+	client_ask(c);
+	if (c->ask.result != USBMUX_OK) {
+		log_info("%s: no device %u to connect to", c->name,
+		    rq->device_id);
+		return client_send(c,
+		    client_build_result(c->form, rq->tag, c->ask.result));
+	}
+	begin(c, rq->port);
+	if (shake_hands(c))
+		result = USBMUX_OK;
+	log_info("%s: port %u of %s %s", c->name, rq->port,
+	    conn->device->name, result == USBMUX_OK ? "connected" : "refused");
+	if (client_send(c, client_build_result(c->form, rq->tag, result)) &&
+	    result == USBMUX_OK) {
+		run(c);
+		log_end(c);
+	}
+	end(c);
+	return result != USBMUX_OK;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef MUXD_DAEMON_CONNECTION_H
+#define MUXD_DAEMON_CONNECTION_H
+
+/*
+ * A client's connection to a port of a phone: what the client's worker keeps
+ * once its Connect has been accepted.  Bytes from the phone wait as a chain of
+ * chunks until the client's socket takes them; bytes from the client go into
+ * packet buffers that come back when they have been sent.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "actor/chunk.h"
+#include "actor/counter.h"
+#include "actor/credit.h"
+#include "actor/queue.h"
+#include "actor/ref.h"
+#include "base/clock.h"
+#include "daemon/roles.h"
+#include "mux/stream.h"
+
+struct client;
+struct client_request;
+struct device;
+struct packet;
+
+/*
+ * What leads packets of one connection to its client.  It carries the messages
+ * about that, so that none of them can fail to be sent; the routing table, the
+ * manager and the worker each hold a reference.
+ */
+struct route {
+	struct ref refs;
+	struct msg add_msg;    /* MSG_ROUTE */
+	struct msg remove_msg; /* MSG_UNROUTE */
+	struct msg gone_msg;   /* MSG_DEVICE_GONE */
+	struct client *client; /* a reference */
+	uint16_t port;	       /* ours */
+};
+
+/* With one reference, the caller's.  NULL when out of memory. */
+struct route *route_new(struct client *c, uint16_t port);
+struct route *route_get(struct route *r);
+void route_put(struct route *r);
+struct route *route_of_add(struct msg *m);
+struct route *route_of_remove(struct msg *m);
+struct route *route_of_gone(struct msg *m);
+
+/*
+ * Frames of one connection that may be with the writer and the transport at a
+ * time.  Enough that a stream never waits for a buffer; few, because they stand
+ * in front of what other connections of that phone have to say.
+ */
+#define UPLOAD_PACKETS 4
+
+/* Read by anyone; written by the worker. */
+struct connection_stats {
+	struct counter rx_bytes; /* device to client, delivered */
+	struct counter tx_bytes; /* client to device */
+	struct counter in_flight; /* of those, not acknowledged by the device */
+	struct counter window;    /* what the device takes beyond that */
+	struct counter held;      /* received, waiting for the client to read */
+};
+
+struct connection {
+	/* Set by the manager while the worker waits for its answer; constant
+	 * from then on, until the worker gives the connection up. */
+	struct device *device; /* a reference; NULL: no connection */
+	struct route *route;   /* the same */
+
+	struct credit upload;
+	struct queue returned; /* packet buffers that have been sent */
+	struct connection_stats stats;
+
+	/* ---- The worker's ---- */
+	struct stream stream OWNED_BY(on_worker);
+	/* For the client, in order: chunks linked through `more`. */
+	struct chunk *pending OWNED_BY(on_worker);
+	struct chunk *pending_end OWNED_BY(on_worker);
+	uint32_t pending_bytes OWNED_BY(on_worker);
+	bool blocked OWNED_BY(on_worker); /* its socket took no more */
+	/* Packet buffers to receive into, linked through their nodes. */
+	struct qnode *spare OWNED_BY(on_worker);
+	bool has_credit OWNED_BY(on_worker); /* for one more packet */
+	bool client_eof OWNED_BY(on_worker); /* it sends no more */
+	bool client_gone OWNED_BY(on_worker); /* nor does it read */
+	bool phone_ended OWNED_BY(on_worker); /* nothing more will come */
+	struct moment ack_at OWNED_BY(on_worker);
+	struct moment give_up_at OWNED_BY(on_worker);
+	uint64_t fed OWNED_BY(on_worker); /* bytes received of the device */
+};
+
+void connection_init(struct connection *conn);
+/* When nobody has the client any more. */
+void connection_fini(struct connection *conn);
+
+/* A packet of this connection has been sent, or thrown away.  Any thread. */
+void connection_packet_back(struct connection *conn, struct packet *p);
+
+#endif

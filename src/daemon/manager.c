@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* The manager's loop, and the order in which everything starts and ends. */
+
+#include "daemon/manager.h"
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/manager_int.h"
+
+/* With -z: how long no phone may be there before the daemon ends.  Long enough
+ * for one that is being reset, or moved to another port. */
+#define IDLE_EXIT_MS 10000
+
+/*
+ * The end takes less than a second: clients have this long to send their RSTs
+ * and leave, then devices to give up theirs, then the sources.
+ */
+#define QUIT_CLIENTS_MS 250
+#define QUIT_DEVICES_MS 500
+#define QUIT_SOURCE_MS 200
+
+struct manager *
+manager_new(const struct manager_config *config, struct cause *why)
+    ROLE_UNCHECKED /* nobody else has it yet */
+{
+	struct manager *m = calloc(1, sizeof *m);
+
+	if (m != NULL) {
+		m->waker = waker_new();
+		m->monitors =
+		    calloc(config->source_count + 1, sizeof m->monitors[0]);
+		m->roster = roster_new(0);
+	}
+	if (m == NULL || m->waker == NULL || m->monitors == NULL ||
+	    m->roster == NULL) {
+		cause_set(why, "no memory or descriptors to start with");
+		if (m != NULL)
+			manager_free(m);
+		return NULL;
+	}
+	m->config = *config;
+	mailbox_init_waker(&m->box, m->waker);
+	m->quit_msg.type = MSG_QUIT;
+	m->rescan_msg.type = MSG_RESCAN;
+	m->idle_msg.type = MSG_EXIT_IF_IDLE;
+	m->started = clock_now();
+	m->phones_since = m->started;
+	return m;
+}
+
+void
+manager_free(struct manager *m) ROLE_UNCHECKED /* its thread has ended */
+{
+	roster_put(m->roster);
+	if (m->waker != NULL)
+		waker_put(m->waker);
+	free(m->monitors);
+	free(m);
+}
+
+/* ---- Messages ---- */
+
+static void
+begin_quit(struct manager *m) RUNS_ON(on_manager)
+{
+	if (m->quitting)
+		return;
+	m->quitting = true;
+	m->quit_step = moment_after_ms(clock_now(), QUIT_CLIENTS_MS);
+	clients_stop_all(m);
+}
+
+static void
+rescan(struct manager *m) RUNS_ON(on_manager)
+{
+	atomic_store(&m->rescan_posted, false);
+	for (size_t i = 0; i < m->config.source_count; i++)
+		m->config.sources[i]->ops->rescan(m->config.sources[i]);
+	devices_retry_all(m);
+}
+
+static void
+exit_if_idle(struct manager *m) RUNS_ON(on_manager)
+{
+	atomic_store(&m->idle_posted, false);
+	if (devices_any(m)) {
+		log_notice("asked to exit, but phones are attached");
+		return;
+	}
+	log_notice("asked to exit, and no phone is attached");
+	begin_quit(m);
+}
+
+static struct client *
+client_of_ask(struct msg *m)
+{
+	return (struct client *)((char *)m - offsetof(struct client, ask));
+}
+
+static struct client *
+client_of_ended(struct msg *m)
+{
+	return (struct client *)((char *)m -
+	    offsetof(struct client, ended_msg));
+}
+
+static struct device *
+device_of_ready(struct msg *m)
+{
+	return (struct device *)((char *)m -
+	    offsetof(struct device, ready_msg));
+}
+
+static struct device *
+device_of_ended(struct msg *m)
+{
+	return (struct device *)((char *)m -
+	    offsetof(struct device, ended_msg));
+}
+
+static void
+take_message(struct manager *m, struct msg *msg) RUNS_ON(on_manager)
+{
+	switch ((enum msg_type)msg->type) {
+	case MSG_PLUGGED:
+		devices_plugged(m, (struct msg_plug *)msg);
+		free(msg);
+		break;
+	case MSG_UNPLUGGED:
+		devices_unplugged(m, (struct msg_plug *)msg);
+		free(msg);
+		break;
+	case MSG_DEVICE_READY:
+		devices_ready(m, device_of_ready(msg));
+		break;
+	case MSG_DEVICE_ENDED:
+		devices_ended(m, device_of_ended(msg));
+		break;
+	case MSG_ASK:
+		clients_ask(m, client_of_ask(msg));
+		break;
+	case MSG_CLIENT_ENDED:
+		clients_ended(m, client_of_ended(msg));
+		break;
+	case MSG_RESCAN:
+		rescan(m);
+		break;
+	case MSG_EXIT_IF_IDLE:
+		exit_if_idle(m);
+		break;
+	case MSG_QUIT:
+		begin_quit(m);
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+take_messages(struct manager *m) RUNS_ON(on_manager)
+{
+	struct msg *msg = mailbox_take(&m->box), *next;
+
+	for (; msg != NULL; msg = next) {
+		next = msg_next(msg);
+		take_message(m, msg);
+	}
+}
+
+/* ---- Idle exit ---- */
+
+/* The moment at which to look again. */
+static struct moment
+check_idle(struct manager *m) RUNS_ON(on_manager)
+{
+	const struct moment now = clock_now();
+	struct moment limit;
+
+	if (!m->config.exit_if_idle || m->quitting)
+		return MOMENT_NEVER;
+	if (devices_any(m)) {
+		m->phones_since = now;
+		return MOMENT_NEVER; /* a message will tell when they leave */
+	}
+	limit = moment_after_ms(m->phones_since, IDLE_EXIT_MS);
+	if (moment_before(now, limit))
+		return limit;
+	log_notice("no phone for %d seconds, exiting", IDLE_EXIT_MS / 1000);
+	begin_quit(m);
+	return MOMENT_NEVER;
+}
+
+/* ---- Waiting ---- */
+
+/* Sockets are left alone while resources are short, and at the end. */
+static bool
+accepts(const struct manager *m) RUNS_ON(on_manager)
+{
+	return !m->quitting && !moment_before(clock_now(), m->accept_again);
+}
+
+static void
+wait_and_accept(struct manager *m, struct pollfd *pfd, struct moment deadline)
+    RUNS_ON(on_manager)
+{
+	const size_t n = m->config.listener_count;
+	const bool open = accepts(m);
+
+	if (!open && !m->quitting)
+		deadline = moment_earlier(deadline, m->accept_again);
+	for (size_t i = 0; i < n; i++)
+		pfd[1 + i].fd = open ? m->config.listeners[i] : -1;
+	pfd[1 + n].fd = open ? m->config.control : -1;
+	if (!mailbox_idle(&m->box))
+		deadline = (struct moment){ 0 };
+	if (poll(pfd, n + 2, moment_poll_timeout(clock_now(), deadline)) <= 0)
+		return;
+	if (pfd[0].revents != 0)
+		waker_clear(m->waker);
+	for (size_t i = 0; i < n; i++)
+		if (pfd[1 + i].revents != 0)
+			clients_accept(m, m->config.listeners[i], false);
+	if (pfd[1 + n].revents != 0)
+		clients_accept(m, m->config.control, true);
+}
+
+/* ---- The end ---- */
+
+/* Takes the next step towards the end when it is time.  The moment of the one
+ * after it; true in *over when there is none. */
+static struct moment
+run_quit(struct manager *m, bool *over) RUNS_ON(on_manager)
+{
+	const struct moment now = clock_now();
+	const bool late = !moment_before(now, m->quit_step);
+
+	if (!m->devices_told && (m->clients == NULL || late)) {
+		m->devices_told = true;
+		m->quit_step = moment_after_ms(now, QUIT_DEVICES_MS);
+		devices_stop_all(m);
+		return m->quit_step;
+	}
+	if (m->devices_told) {
+		m->clean = m->clients == NULL && devices_all_ended(m);
+		*over = m->clean || late;
+	}
+	return m->quit_step;
+}
+
+static void
+loop(struct manager *m, struct pollfd *pfd) RUNS_ON(on_manager)
+{
+	bool over = false;
+
+	while (!over) {
+		struct moment deadline;
+
+		take_messages(m);
+		deadline = moment_earlier(devices_run_due(m), check_idle(m));
+		if (m->quitting)
+			deadline = moment_earlier(deadline, run_quit(m, &over));
+		if (!over)
+			wait_and_accept(m, pfd, deadline);
+	}
+}
+
+static void *
+manager_main(void *arg)
+{
+	struct manager *m = arg;
+	const size_t sockets = m->config.listener_count + 2;
+	struct pollfd *pfd = calloc(sockets, sizeof *pfd);
+
+	role_take(&on_manager);
+	if (pfd == NULL) {
+		log_fatal("no memory to wait for clients");
+	} else {
+		for (size_t i = 0; i < sockets; i++)
+			pfd[i].events = POLLIN;
+		pfd[0].fd = m->waker->read_fd;
+		loop(m, pfd);
+	}
+	if (m->clean) {
+		clients_fini(m);
+		devices_fini(m);
+	}
+	free(pfd);
+	role_drop(&on_manager);
+	m->on_end(m->on_end_arg);
+	return NULL;
+}
+
+/* ---- From outside ---- */
+
+void
+manager_on_end(struct manager *m, void (*fn)(void *), void *arg)
+{
+	m->on_end = fn;
+	m->on_end_arg = arg;
+}
+
+int
+manager_start(struct manager *m, struct cause *why)
+{
+	const int error =
+	    thread_start(&m->thread, "manager", manager_main, m);
+
+	if (error != 0)
+		return cause_set(why, "no thread for the manager: %s",
+		    strerror(error));
+	for (size_t i = 0; i < m->config.source_count; i++) {
+		m->monitors[i] =
+		    monitor_start(m->config.sources[i], &m->box);
+		if (m->monitors[i] == NULL)
+			log_error("%s: no thread to watch it",
+			    m->config.sources[i]->name);
+	}
+	return 0;
+}
+
+/* A signal may come twice before the first has been dealt with. */
+static void
+post_once(struct manager *m, _Atomic bool *posted, struct msg *msg)
+{
+	if (!atomic_exchange(posted, true))
+		mailbox_post(&m->box, msg);
+}
+
+void
+manager_rescan(struct manager *m)
+{
+	post_once(m, &m->rescan_posted, &m->rescan_msg);
+}
+
+void
+manager_exit_if_idle(struct manager *m)
+{
+	post_once(m, &m->idle_posted, &m->idle_msg);
+}
+
+void
+manager_quit(struct manager *m)
+{
+	mailbox_post(&m->box, &m->quit_msg);
+}
+
+static void
+discard_messages(struct manager *m)
+{
+	struct msg *msg = mailbox_close(&m->box), *next;
+
+	for (; msg != NULL; msg = next) {
+		next = msg_next(msg);
+		if (msg->type == MSG_PLUGGED || msg->type == MSG_UNPLUGGED)
+			free(msg);
+	}
+}
+
+bool
+manager_join(struct manager *m) ROLE_UNCHECKED /* its thread has ended */
+{
+	bool clean;
+
+	thread_join(&m->thread);
+	clean = m->clean;
+	for (size_t i = 0; i < m->config.source_count; i++)
+		if (m->monitors[i] != NULL &&
+		    !monitor_stop(m->monitors[i], QUIT_SOURCE_MS))
+			clean = false;
+	discard_messages(m);
+	return clean;
+}

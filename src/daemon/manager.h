@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef MUXD_DAEMON_MANAGER_H
+#define MUXD_DAEMON_MANAGER_H
+
+/*
+ * The manager: who is there (devices, clients, listeners), which ids and ports
+ * are taken, who is told what.  It never waits for a device or a client.
+ */
+
+#include <stdbool.h>
+
+#include "actor/mailbox.h"
+#include "base/cause.h"
+#include "daemon/roles.h"
+
+struct records;
+struct usb_source;
+
+struct manager_config {
+	const int *listeners; /* client sockets, listening and nonblocking */
+	size_t listener_count;
+	int control; /* the admin socket, the same; -1: none */
+	struct usb_source **sources;
+	size_t source_count;
+	struct records *records;
+	int wanted_mode;   /* see usb_bring_up() */
+	bool exit_if_idle; /* -z: end when no phone has been there for a while */
+};
+
+struct manager;
+
+/* The descriptors, sources and records stay the caller's.  NULL and a cause. */
+struct manager *manager_new(const struct manager_config *config,
+    struct cause *why);
+
+/* Starts its thread and those of the sources' monitors.  0, or -1 and a
+ * cause. */
+int manager_start(struct manager *m, struct cause *why) RUNS_ON(on_main);
+
+/* Requests.  Any thread. */
+void manager_rescan(struct manager *m);
+void manager_exit_if_idle(struct manager *m);
+void manager_quit(struct manager *m);
+
+/* Called on the manager's thread when it has ended by itself (exit_if_idle), so
+ * that main can be told. */
+void manager_on_end(struct manager *m, void (*fn)(void *), void *arg);
+
+/*
+ * Waits for the end that manager_quit() has asked for, or that came by itself.
+ * False when some thread could not be ended in time: then nothing may be freed,
+ * and the process should end at once.
+ */
+bool manager_join(struct manager *m) RUNS_ON(on_main);
+
+/* After a join that was true. */
+void manager_free(struct manager *m);
+
+#endif

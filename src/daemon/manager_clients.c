@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* The manager's clients: accepting them, answering their workers, telling those
+ * that listen. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/manager_int.h"
+#include "daemon/snapshot.h"
+
+/* Workers that stay for the next client; beyond that their stacks are worth
+ * more than the time that starting a thread takes. */
+#define PARKED_MAX 64
+
+/* Clients accepted before the mailbox is looked at again. */
+#define ACCEPT_BATCH 64
+
+/* When descriptors, memory or threads have run out: no new client for this
+ * long; those that wait stay in the socket's backlog. */
+#define ACCEPT_PAUSE_MS 200
+
+/* ---- Coming ---- */
+
+static void
+list_client(struct manager *m, struct client *c) RUNS_ON(on_manager)
+{
+	c->next = m->clients;
+	c->prev_next = &m->clients;
+	if (m->clients != NULL)
+		m->clients->prev_next = &c->next;
+	m->clients = c;
+	m->client_count++;
+}
+
+static void
+unlist_client(struct manager *m, struct client *c) RUNS_ON(on_manager)
+{
+	*c->prev_next = c->next;
+	if (c->next != NULL)
+		c->next->prev_next = c->prev_next;
+	m->client_count--;
+}
+
+static struct worker *
+take_worker(struct manager *m) RUNS_ON(on_manager)
+{
+	struct worker *w = m->parked;
+
+	if (w != NULL) {
+		m->parked = w->next;
+		m->parked_count--;
+		return w;
+	}
+	w = worker_new(m->last_client_number + 1, m->config.records);
+	if (w != NULL)
+		m->worker_count++;
+	return w;
+}
+
+static void
+park_worker(struct manager *m, struct worker *w) RUNS_ON(on_manager)
+{
+	if (m->parked_count >= PARKED_MAX) {
+		m->worker_count--;
+		worker_free(w);
+		return;
+	}
+	w->next = m->parked;
+	m->parked = w;
+	m->parked_count++;
+}
+
+/* Takes `fd` over.  False when resources have run out. */
+static bool
+start_client(struct manager *m, int fd, bool admin) RUNS_ON(on_manager)
+{
+	struct worker *w = take_worker(m);
+	struct client *c;
+
+	if (w == NULL) {
+		close(fd);
+		return false;
+	}
+	c = client_new(fd, ++m->last_client_number, admin, w->waker, &m->box);
+	if (c == NULL) {
+		close(fd);
+		park_worker(m, w);
+		return false;
+	}
+	c->worker = w;
+	c->phase = admin ? CLIENT_PHASE_ADMIN : CLIENT_PHASE_COMMAND;
+	list_client(m, c);
+	worker_serve(w, c);
+	return true;
+}
+
+static void
+pause_accepting(struct manager *m, const char *why) RUNS_ON(on_manager)
+{
+	if (m->accept_again.ns == 0)
+		log_warning("no room for more clients (%u there): %s; raise "
+		    "the limit of open files if that stays so",
+		    m->client_count, why);
+	m->accept_again = moment_after_ms(clock_now(), ACCEPT_PAUSE_MS);
+}
+
+void
+clients_accept(struct manager *m, int listener, bool admin)
+{
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		const int fd = accept4(listener, NULL, NULL,
+		    SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd >= 0) {
+			if (!start_client(m, fd, admin)) {
+				pause_accepting(m, strerror(errno));
+				return;
+			}
+			m->accept_again = (struct moment){ 0 };
+			continue;
+		}
+		switch (errno) {
+		case EMFILE:
+		case ENFILE:
+		case ENOBUFS:
+		case ENOMEM:
+			pause_accepting(m, strerror(errno));
+			return;
+		case EINTR:
+		case ECONNABORTED: /* that one has left already */
+			continue;
+		default: /* EAGAIN: nobody waits.  Others: not a reason to end */
+			return;
+		}
+	}
+}
+
+/* ---- Questions ---- */
+
+static void
+answer(struct client *c)
+{
+	c->ask.msg.type = MSG_ANSWER;
+	mailbox_post(&c->box, &c->ask.msg);
+}
+
+static void
+forget_device(struct client *c) RUNS_ON(on_manager)
+{
+	if (c->device != NULL)
+		device_put(c->device);
+	c->device = NULL;
+}
+
+/* The route is not wanted any more, and its port is free again. */
+static void
+disconnect(struct client *c) RUNS_ON(on_manager)
+{
+	struct route *r = c->route;
+
+	if (r == NULL)
+		return;
+	c->route = NULL;
+	device_give_port(c->device, r->port);
+	c->device->connections--;
+	/* Our reference goes with the message. */
+	if (!mailbox_post(&c->device->reader_box, &r->remove_msg))
+		route_put(r);
+	forget_device(c);
+	c->phase = CLIENT_PHASE_COMMAND;
+}
+
+/* An USBMUX result; on OK the connection has its device and its route. */
+static uint32_t
+connect_to(struct manager *m, struct client *c) RUNS_ON(on_manager)
+{
+	struct device *d = devices_find(m, c->ask.device_id);
+	struct route *r;
+	uint16_t port;
+
+	if (d == NULL)
+		return USBMUX_BAD_DEVICE;
+	port = device_take_port(d);
+	if (port == 0) {
+		log_warning("%s: all of its 65535 connections are in use",
+		    d->name);
+		return USBMUX_CONNECTION_REFUSED;
+	}
+	r = route_new(c, port);
+	if (r == NULL) {
+		device_give_port(d, port);
+		return USBMUX_CONNECTION_REFUSED;
+	}
+	c->info = c->ask.info;
+	c->device = device_get(d);
+	c->route = r;
+	c->dport = c->ask.port;
+	c->phase = CLIENT_PHASE_CONNECTED;
+	d->connections++;
+	c->conn.device = device_get(d);
+	c->conn.route = route_get(r);
+	/* Before the worker can send its SYN, so that the answer finds the
+	 * route.  The reader's box is open: only we close it. */
+	mailbox_post(&d->reader_box, &route_get(r)->add_msg);
+	return USBMUX_OK;
+}
+
+static bool
+is_listening(const struct client *c) RUNS_ON(on_manager)
+{
+	return c->phase == CLIENT_PHASE_LISTENING;
+}
+
+static void
+list_listeners(struct manager *m, struct ask *ask) RUNS_ON(on_manager)
+{
+	ask->listeners =
+	    calloc((size_t)m->client_count + 1, sizeof ask->listeners[0]);
+	if (ask->listeners == NULL)
+		return;
+	for (const struct client *c = m->clients; c != NULL; c = c->next) {
+		if (!is_listening(c) || c->admin)
+			continue;
+		ask->listeners[ask->count].number = c->number;
+		ask->listeners[ask->count].info = c->info;
+		ask->count++;
+	}
+}
+
+static void
+listen_from_now(struct manager *m, struct client *c) RUNS_ON(on_manager)
+{
+	c->info = c->ask.info;
+	c->phase = CLIENT_PHASE_LISTENING;
+	if (m->roster != NULL)
+		c->ask.roster = roster_get(m->roster);
+}
+
+void
+clients_ask(struct manager *m, struct client *c)
+{
+	const struct client_device paired = { .id = c->ask.device_id };
+
+	switch (c->ask.kind) {
+	case ASK_ROSTER:
+		if (m->roster != NULL)
+			c->ask.roster = roster_get(m->roster);
+		break;
+	case ASK_LISTEN:
+		listen_from_now(m, c);
+		break;
+	case ASK_CONNECT:
+		c->ask.result = connect_to(m, c);
+		break;
+	case ASK_DISCONNECT:
+		disconnect(c);
+		break;
+	case ASK_LISTENERS:
+		list_listeners(m, &c->ask);
+		break;
+	case ASK_PAIRED:
+		if (devices_find(m, paired.id) != NULL)
+			clients_notify(m, NOTICE_PAIRED, &paired, "");
+		break;
+	case ASK_SNAPSHOT:
+		c->ask.snapshot = manager_snapshot(m);
+		break;
+	case ASK_RESCAN:
+		manager_rescan(m);
+		break;
+	}
+	answer(c);
+}
+
+/* ---- News ---- */
+
+/* A listener that cannot be told something has lost track: it is ended, and
+ * may come again. */
+static void
+lose_listener(struct client *c) RUNS_ON(on_manager)
+{
+	log_error("%s: no memory for its news, closed", c->name);
+	c->phase = CLIENT_PHASE_COMMAND;
+	mailbox_post(&c->box, &c->stop_msg);
+}
+
+void
+clients_notify(struct manager *m, enum notice_kind kind,
+    const struct client_device *device, const char *text)
+{
+	for (struct client *c = m->clients; c != NULL; c = c->next) {
+		struct msg_notice *n;
+
+		if (!is_listening(c))
+			continue;
+		n = malloc(sizeof *n);
+		if (n == NULL) {
+			lose_listener(c);
+			continue;
+		}
+		n->msg.type = MSG_NOTICE;
+		n->kind = kind;
+		n->device = *device;
+		snprintf(n->text, sizeof n->text, "%s", text);
+		if (!mailbox_post(&c->box, &n->msg))
+			free(n);
+	}
+}
+
+/* ---- Going ---- */
+
+void
+clients_ended(struct manager *m, struct client *c)
+{
+	disconnect(c);
+	unlist_client(m, c);
+	if (m->accept_again.ns != 0)
+		m->accept_again = clock_now();
+	park_worker(m, c->worker);
+	client_put(c);
+}
+
+void
+clients_stop_all(struct manager *m)
+{
+	for (struct client *c = m->clients; c != NULL; c = c->next)
+		mailbox_post(&c->box, &c->stop_msg);
+}
+
+void
+clients_fini(struct manager *m)
+{
+	while (m->parked != NULL) {
+		struct worker *w = m->parked;
+
+		m->parked = w->next;
+		worker_free(w);
+	}
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "daemon/monitor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "actor/thread.h"
+#include "base/log.h"
+#include "daemon/msg.h"
+#include "daemon/roles.h"
+
+struct monitor {
+	struct usb_listener listener; /* first */
+	struct usb_source *source;
+	struct mailbox *manager;
+	struct thread thread;
+	struct waker *ended; /* woken by the thread as its last act */
+};
+
+static void
+tell(struct usb_listener *l, enum msg_type type, const struct usb_ident *ident)
+{
+	struct monitor *m = (struct monitor *)l;
+	struct msg_plug *p = malloc(sizeof *p);
+
+	if (p == NULL) {
+		log_error("%s: no memory to note %s", m->source->name,
+		    ident->key);
+		return;
+	}
+	p->msg.type = (int)type;
+	p->source = m->source;
+	p->ident = *ident;
+	mailbox_post(m->manager, &p->msg);
+}
+
+static void
+arrived(struct usb_listener *l, const struct usb_ident *ident)
+{
+	tell(l, MSG_PLUGGED, ident);
+}
+
+static void
+left(struct usb_listener *l, const char *key)
+{
+	struct usb_ident ident = { .bus = 0 };
+
+	snprintf(ident.key, sizeof ident.key, "%s", key);
+	tell(l, MSG_UNPLUGGED, &ident);
+}
+
+static void
+trouble(struct usb_listener *l, const char *text)
+{
+	const struct monitor *m = (struct monitor *)l;
+
+	log_warning("%s: %s", m->source->name, text);
+}
+
+static void *
+monitor_main(void *arg)
+{
+	struct monitor *m = arg;
+	struct cause why;
+
+	role_take(&on_monitor);
+	if (m->source->ops->run(m->source, &m->listener, &why) < 0)
+		log_error("%s: not watched any more: %s", m->source->name,
+		    why.text);
+	waker_wake(m->ended);
+	role_drop(&on_monitor);
+	return NULL;
+}
+
+struct monitor *
+monitor_start(struct usb_source *source, struct mailbox *manager)
+{
+	struct monitor *m = calloc(1, sizeof *m);
+
+	if (m == NULL)
+		return NULL;
+	m->listener.arrived = arrived;
+	m->listener.left = left;
+	m->listener.trouble = trouble;
+	m->source = source;
+	m->manager = manager;
+	m->ended = waker_new();
+	if (m->ended == NULL ||
+	    thread_start(&m->thread, "monitor", monitor_main, m) != 0) {
+		if (m->ended != NULL)
+			waker_put(m->ended);
+		free(m);
+		return NULL;
+	}
+	return m;
+}
+
+bool
+monitor_stop(struct monitor *m, int timeout_ms)
+{
+	m->source->ops->quit(m->source);
+	if (!waker_wait(m->ended, timeout_ms))
+		return false;
+	thread_join(&m->thread);
+	waker_put(m->ended);
+	free(m);
+	return true;
+}

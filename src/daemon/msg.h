@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef MUXD_DAEMON_MSG_H
+#define MUXD_DAEMON_MSG_H
+
+/*
+ * The catalogue of messages: who sends what to whom, and who owns it after.
+ *
+ * A message that must not fail to be sent is part of the object that it is
+ * about (a device, a client) and is sent once at most, or again only after it
+ * has been answered.  The others are allocated by the sender and freed by the
+ * receiver.
+ */
+
+#include "actor/mailbox.h"
+#include "usb/transport.h"
+
+struct client;
+struct device;
+struct roster;
+
+enum msg_type {
+	/* ---- to the manager ---- */
+
+	/* monitor: something was plugged in.  struct msg_plug; the manager
+	 * frees it. */
+	MSG_PLUGGED,
+	/* monitor: something was unplugged.  struct msg_plug; the same. */
+	MSG_UNPLUGGED,
+	/* reader: the device answers and can be shown.  device->ready_msg. */
+	MSG_DEVICE_READY,
+	/* reader, as its last act: the device has ended; device->ended says
+	 * why.  device->ended_msg.  The manager joins the thread and drops the
+	 * reader's reference. */
+	MSG_DEVICE_ENDED,
+	/* worker: a question; client->ask.  The worker waits for MSG_ANSWER. */
+	MSG_ASK,
+	/* worker: its client is done with, the worker is free again.
+	 * client->ended_msg; the manager drops its reference. */
+	MSG_CLIENT_ENDED,
+	/* main: look for devices again (SIGUSR2). */
+	MSG_RESCAN,
+	/* main: end if no phone is there (SIGUSR1). */
+	MSG_EXIT_IF_IDLE,
+	/* main: end now. */
+	MSG_QUIT,
+
+	/* ---- to a reader ---- */
+
+	/* manager: packets for this port go to this client from now on.
+	 * route->add_msg; the reference that it carries, the table keeps. */
+	MSG_ROUTE,
+	/* manager: no longer.  route->remove_msg; the reader drops the
+	 * reference that it carries, and the table's. */
+	MSG_UNROUTE,
+	/* manager: end the device.  device->stop_msg. */
+	MSG_DEVICE_STOP,
+	/* writer, as its last act.  device->writer_ended_msg. */
+	MSG_WRITER_ENDED,
+
+	/* ---- to a writer ---- */
+
+	/* worker or reader: a frame to send.  struct packet, whose `tx` it is;
+	 * the writer hands it to the transport, which calls its done(). */
+	MSG_PACKET,
+	/* transport (reader's thread): transfers may be started again. */
+	MSG_WRITE_CREDIT,
+	/* reader: send what is queued, then end.  device->writer_stop_msg. */
+	MSG_WRITER_STOP,
+
+	/* ---- to a worker: its own mailbox, between clients ---- */
+
+	/* manager: serve this client.  client->serve_msg. */
+	MSG_SERVE,
+	/* manager: end the thread.  worker->retire_msg. */
+	MSG_RETIRE,
+
+	/* ---- to a worker: its client's mailbox ---- */
+
+	/* manager: the answer to MSG_ASK, written into client->ask. */
+	MSG_ANSWER,
+	/* manager: something that a listener is told.  struct msg_notice; the
+	 * worker frees it. */
+	MSG_NOTICE,
+	/* reader: a packet for this connection.  struct chunk, a chain; the
+	 * worker's, which puts it back into its pool. */
+	MSG_RECEIVED,
+	/* transport (reader's thread): room in the writer's queue again. */
+	MSG_UPLOAD_CREDIT,
+	/* reader: the device has ended; nothing more will come.
+	 * route->gone_msg; the worker drops the reference that it carries. */
+	MSG_DEVICE_GONE,
+	/* manager: end this client.  client->stop_msg. */
+	MSG_CLIENT_STOP,
+
+	/* ---- to the logger ---- */
+
+	/* anyone: a line.  struct log_line; the logger frees it. */
+	MSG_LOG_LINE,
+	/* main: write what is queued, then end. */
+	MSG_LOGGER_STOP,
+	/* main: open the log file again (SIGHUP). */
+	MSG_LOGGER_REOPEN,
+};
+
+struct msg_plug {
+	struct msg msg;
+	struct usb_source *source;
+	struct usb_ident ident; /* MSG_UNPLUGGED: its key only */
+};
+
+#endif

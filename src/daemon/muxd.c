@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* The main thread: from the command line to the last free(). */
+
+#include "daemon/muxd.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sock.h"
+#include "config.h"
+#include "daemon/logger.h"
+#include "daemon/manager.h"
+#include "daemon/options.h"
+#include "daemon/process.h"
+#include "daemon/records.h"
+#include "daemon/roles.h"
+#include "usb/transport.h"
+
+/* Connections that wait for the manager: a farm starts its clients at once. */
+#define BACKLOG 1024
+
+/* Any user may talk to phones, as with usbmuxd; the control socket is for the
+ * daemon's own user and group. */
+#define SOCKET_MODE 0666
+#define CONTROL_MODE 0660
+
+struct muxd {
+	struct options options;
+	int pidfile_fd; /* -1: none */
+	struct process_user user; /* name NULL: stay who we are */
+	int listeners[OPTIONS_SOCKETS_MAX];
+	struct sock_addr addresses[OPTIONS_SOCKETS_MAX];
+	size_t listener_count;
+	int control; /* -1: none */
+	struct sock_addr control_address;
+	struct usb_source *sources[OPTIONS_SERVERS_MAX + 1];
+	size_t source_count;
+	struct records *records;
+	struct manager *manager;
+};
+
+/* ---- Start ---- */
+
+static int
+listen_on(const char *text, mode_t mode, struct sock_addr *addr,
+    struct cause *why)
+{
+	int fd;
+
+	if (sock_addr_parse(addr, text, NULL, why) < 0)
+		return -1;
+	fd = sock_listen(addr, mode, BACKLOG, why);
+	if (fd >= 0)
+		sock_set_nonblocking(fd, true);
+	return fd;
+}
+
+static int
+open_sockets(struct muxd *d, struct cause *why)
+{
+	const struct options *o = &d->options;
+
+	for (size_t i = 0; i < o->socket_count; i++) {
+		const int fd = listen_on(o->sockets[i], SOCKET_MODE,
+		    &d->addresses[i], why);
+
+		if (fd < 0)
+			return -1;
+		d->listeners[d->listener_count++] = fd;
+	}
+	if (o->control == NULL)
+		return 0;
+	d->control = listen_on(o->control, CONTROL_MODE, &d->control_address,
+	    why);
+	if (d->control < 0)
+		return -1;
+	/* So that muxctl works for members of the daemon's group. */
+	if (d->user.name != NULL && d->control_address.is_unix &&
+	    chown(d->control_address.path, d->user.uid, d->user.gid) < 0)
+		log_warning("control socket %s: %s", d->control_address.path,
+		    strerror(errno));
+	return 0;
+}
+
+/* The daemon's user must be able to write there. */
+static void
+prepare_records_dir(const struct muxd *d)
+{
+	const char *dir = d->options.config_dir;
+
+	if (d->user.name == NULL)
+		return;
+	if (mkdir(dir, 0700) == 0 && chown(dir, d->user.uid, d->user.gid) < 0)
+		log_warning("directory %s: %s", dir, strerror(errno));
+}
+
+static int
+open_sources(struct muxd *d, struct cause *why)
+{
+	const struct options *o = &d->options;
+
+	if (!o->no_usb) {
+		struct usb_source *s =
+		    usb_source_libusb_new(!o->no_hotplug, why);
+
+		if (s != NULL)
+			d->sources[d->source_count++] = s;
+		else if (o->usbip_count == 0)
+			return -1;
+		else
+			log_warning("%s; serving USB/IP servers only",
+			    why->text);
+	}
+	for (size_t i = 0; i < o->usbip_count; i++) {
+		struct usb_source *s = usb_source_usbip_new(o->usbip[i], why);
+
+		if (s == NULL)
+			return -1;
+		d->sources[d->source_count++] = s;
+	}
+	return 0;
+}
+
+static void
+check_records_dir(const struct muxd *d)
+{
+	const char *dir = d->options.config_dir;
+
+	if (access(dir, R_OK | W_OK | X_OK) < 0 && errno != ENOENT)
+		log_error("pair records cannot be kept in %s: %s; make it the "
+		    "daemon user's, or choose another with --config-dir", dir,
+		    strerror(errno));
+}
+
+static int
+start_logger(const struct options *o, struct cause *why) RUNS_ON(on_main)
+{
+	const enum log_level level = (enum log_level)(LOG_LEVEL_NOTICE +
+	    (o->verbosity > 3 ? 3 : o->verbosity));
+
+	log_set_level(level);
+	if (o->logfile != NULL)
+		return logger_start(LOGGER_FILE, o->logfile, why);
+	return logger_start(o->foreground ? LOGGER_STDERR : LOGGER_SYSLOG,
+	    NULL, why);
+}
+
+static int
+start_manager(struct muxd *d, struct cause *why) RUNS_ON(on_main)
+{
+	const struct manager_config config = {
+		.listeners = d->listeners,
+		.listener_count = d->listener_count,
+		.control = d->control,
+		.sources = d->sources,
+		.source_count = d->source_count,
+		.records = d->records,
+		.wanted_mode = d->options.wanted_mode,
+		.exit_if_idle = d->options.exit_if_idle,
+	};
+
+	d->manager = manager_new(&config, why);
+	return d->manager != NULL ? 0 : -1;
+}
+
+/* ---- Signals ---- */
+
+static sigset_t
+our_signals(void)
+{
+	static const int numbers[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP,
+		SIGUSR1, SIGUSR2 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+		sigaddset(&set, numbers[i]);
+	return set;
+}
+
+/* The manager has ended, asked or not: main is woken as by the operator. */
+static void
+manager_ended(void *arg)
+{
+	(void)arg;
+	kill(getpid(), SIGTERM);
+}
+
+static void
+serve_signals(const struct muxd *d) RUNS_ON(on_main)
+{
+	const sigset_t set = our_signals();
+	int number;
+
+	for (;;) {
+		if (sigwait(&set, &number) != 0)
+			continue;
+		switch (number) {
+		case SIGHUP:
+			logger_reopen();
+			break;
+		case SIGUSR1:
+			if (d->options.exit_if_idle)
+				manager_exit_if_idle(d->manager);
+			else
+				log_notice("asked to exit when idle, but "
+				    "started without --enable-exit");
+			break;
+		case SIGUSR2:
+			manager_rescan(d->manager);
+			break;
+		default:
+			return;
+		}
+	}
+}
+
+/* ---- End ---- */
+
+static void
+close_sockets(struct muxd *d)
+{
+	for (size_t i = 0; i < d->listener_count; i++) {
+		if (d->addresses[i].is_unix)
+			unlink(d->addresses[i].path);
+		close(d->listeners[i]);
+	}
+	if (d->control >= 0) {
+		if (d->control_address.is_unix)
+			unlink(d->control_address.path);
+		close(d->control);
+	}
+}
+
+static void
+release(struct muxd *d)
+{
+	close_sockets(d);
+	if (d->manager != NULL)
+		manager_free(d->manager);
+	for (size_t i = 0; i < d->source_count; i++)
+		d->sources[i]->ops->free(d->sources[i]);
+	if (d->records != NULL)
+		records_close(d->records);
+	if (d->pidfile_fd >= 0)
+		process_drop_pidfile(d->pidfile_fd, d->options.pidfile);
+}
+
+/* ---- In order ---- */
+
+/* Everything up to running threads.  -1 and a cause when it cannot be. */
+static int
+prepare(struct muxd *d, struct cause *why)
+{
+	process_raise_limits();
+	umask(0022);
+	if (open_sockets(d, why) < 0)
+		return -1;
+	prepare_records_dir(d);
+	if (d->user.name != NULL && process_become(&d->user, why) < 0)
+		return -1;
+	check_records_dir(d);
+	d->records = records_open(d->options.config_dir);
+	if (d->records == NULL)
+		return cause_set(why, "no memory to start with");
+	return 0;
+}
+
+static int
+run(struct muxd *d, struct cause *why) RUNS_ON(on_main)
+{
+	const sigset_t set = our_signals();
+	bool clean;
+
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	if (start_logger(&d->options, why) < 0)
+		return -1;
+	if (open_sources(d, why) < 0 || start_manager(d, why) < 0) {
+		logger_stop();
+		return -1;
+	}
+	manager_on_end(d->manager, manager_ended, NULL);
+	if (manager_start(d->manager, why) < 0) {
+		logger_stop();
+		return -1;
+	}
+	log_notice("muxd %s ready", PACKAGE_VERSION);
+	process_report(NULL);
+	serve_signals(d);
+	manager_quit(d->manager);
+	clean = manager_join(d->manager);
+	log_notice("muxd ends%s",
+	    clean ? "" : "; a device did not let go in time");
+	logger_stop();
+	if (!clean) {
+		/* A thread that is stuck in the kernel still uses all this. */
+		close_sockets(d);
+		if (d->pidfile_fd >= 0)
+			process_drop_pidfile(d->pidfile_fd,
+			    d->options.pidfile);
+		_exit(0);
+	}
+	return 0;
+}
+
+static int
+fail(const char *sentence)
+{
+	fprintf(stderr, "muxd: %s\n", sentence);
+	return 1;
+}
+
+/* The daemon proper, in its final process. */
+static int
+serve(struct muxd *d) RUNS_ON(on_main)
+{
+	struct cause why = { "" };
+	pid_t other = 0;
+
+	if (d->options.pidfile != NULL) {
+		d->pidfile_fd = process_take_pidfile(d->options.pidfile,
+		    &other, &why);
+		if (d->pidfile_fd == 0)
+			d->pidfile_fd = -1;
+		if (other > 0 && d->options.no_hotplug) {
+			/* As with usbmuxd: starting a second one makes the
+			 * first look for phones. */
+			kill(other, SIGUSR2);
+			process_report(NULL);
+			return 0;
+		}
+		if (other > 0)
+			cause_set(&why, "already running as process %ld; stop "
+			    "it, or choose another --pidfile and --socket",
+			    (long)other);
+	}
+	if (why.text[0] != '\0' || prepare(d, &why) < 0 || run(d, &why) < 0) {
+		if (d->options.foreground)
+			fail(why.text);
+		process_report(why.text);
+		release(d);
+		return 1;
+	}
+	release(d);
+	return 0;
+}
+
+/* -x and -X. */
+static int
+signal_other(const struct options *o)
+{
+	struct cause why;
+	pid_t other;
+
+	if (o->pidfile == NULL)
+		return fail("--exit needs the running daemon's --pidfile");
+	other = process_find_other(o->pidfile, &why);
+	if (other < 0)
+		return fail(why.text);
+	if (other == 0)
+		return 0; /* none is running: that is what was wanted */
+	if (kill(other, o->action == OPTIONS_ASK_EXIT ? SIGUSR1 : SIGTERM) < 0) {
+		cause_set(&why, "cannot signal process %ld: %s", (long)other,
+		    strerror(errno));
+		return fail(why.text);
+	}
+	return 0;
+}
+
+static int
+start(struct muxd *d) RUNS_ON(on_main)
+{
+	struct cause why;
+
+	if (d->options.user != NULL &&
+	    process_find_user(d->options.user, &d->user, &why) < 0)
+		return fail(why.text);
+	if (!d->options.foreground && process_daemonise(&why) < 0)
+		return fail(why.text);
+	return serve(d);
+}
+
+int
+muxd_main(int argc, char **argv)
+{
+	struct muxd d = { .pidfile_fd = -1, .control = -1 };
+	struct cause why;
+	int status = 0;
+
+	role_take(&on_main);
+	if (options_parse(&d.options, argc, argv, &why) < 0) {
+		status = fail(why.text);
+	} else {
+		switch (d.options.action) {
+		case OPTIONS_HELP:
+			fputs(options_usage, stdout);
+			break;
+		case OPTIONS_VERSION:
+			puts("muxd " PACKAGE_VERSION);
+			break;
+		case OPTIONS_ASK_EXIT:
+		case OPTIONS_FORCE_EXIT:
+			status = signal_other(&d.options);
+			break;
+		case OPTIONS_RUN:
+			status = start(&d);
+			break;
+		}
+	}
+	role_drop(&on_main);
+	return status;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "daemon/options.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/paths.h"
+#include "usbmux.h"
+
+const char options_usage[] =
+    "Usage: muxd [OPTION]...\n"
+    "Multiplexes connections over USB to iOS devices; takes usbmuxd's options.\n"
+    "\n"
+    "  -f, --foreground       stay in the foreground, log to standard error\n"
+    "  -v, --verbose          log more; repeat for still more\n"
+    "  -l, --logfile FILE     log to FILE instead of syslog\n"
+    "  -U, --user USER        change to USER once the sockets are open\n"
+    "  -S, --socket ADDR      listen on ADDR:PORT or a PATH; may be repeated\n"
+    "                         (" USBMUX_SOCKET_PATH ")\n"
+    "      --control PATH     control socket for muxctl, or NONE\n"
+    "                         (" PATHS_CONTROL_SOCKET ")\n"
+    "  -P, --pidfile PATH     keep the process id in PATH, or NONE\n"
+    "                         (" PATHS_PIDFILE ")\n"
+    "  -C, --config-dir DIR   keep pair records in DIR\n"
+    "                         (" PATHS_RECORDS_DIR ")\n"
+    "      --usbip HOST[:PORT]  also serve the phones of that USB/IP server;\n"
+    "                         may be repeated (unix:PATH works, too)\n"
+    "      --no-usb           leave the USB of this host alone\n"
+    "  -n, --disable-hotplug  look for phones at the start and on SIGUSR2 only\n"
+    "  -z, --enable-exit      exit when no phone has been there for a while\n"
+    "  -p, --no-preflight     accepted; phones are never preflighted\n"
+    "  -u, --udev             for udev rules: -n and -z\n"
+    "  -s, --systemd          for systemd units: -z and -f\n"
+    "  -x, --exit             ask the running daemon to exit if no phone is there\n"
+    "  -X, --force-exit       ask the running daemon to exit\n"
+    "  -h, --help             print this\n"
+    "  -V, --version          print the version\n";
+
+enum {
+	OPT_USBIP = 256,
+	OPT_NO_USB,
+	OPT_CONTROL,
+};
+
+static const struct option long_options[] = {
+	{ "help", no_argument, NULL, 'h' },
+	{ "foreground", no_argument, NULL, 'f' },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "user", required_argument, NULL, 'U' },
+	{ "disable-hotplug", no_argument, NULL, 'n' },
+	{ "enable-exit", no_argument, NULL, 'z' },
+	{ "no-preflight", no_argument, NULL, 'p' },
+	{ "udev", no_argument, NULL, 'u' },
+	{ "systemd", no_argument, NULL, 's' },
+	{ "config-dir", required_argument, NULL, 'C' },
+	{ "socket", required_argument, NULL, 'S' },
+	{ "pidfile", required_argument, NULL, 'P' },
+	{ "exit", no_argument, NULL, 'x' },
+	{ "force-exit", no_argument, NULL, 'X' },
+	{ "logfile", required_argument, NULL, 'l' },
+	{ "version", no_argument, NULL, 'V' },
+	{ "usbip", required_argument, NULL, OPT_USBIP },
+	{ "no-usb", no_argument, NULL, OPT_NO_USB },
+	{ "control", required_argument, NULL, OPT_CONTROL },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char *
+none_is_null(const char *value)
+{
+	return strcmp(value, "NONE") == 0 ? NULL : value;
+}
+
+/* Adds to a list of values that may be repeated. */
+static int
+add(const char **list, size_t *count, size_t max, const char *value,
+    const char *option, struct cause *why)
+{
+	if (*count == max)
+		return cause_set(why, "%s may be given %zu times at most",
+		    option, max);
+	list[(*count)++] = value;
+	return 0;
+}
+
+static int
+unknown_option(int argc, char **argv, int c, struct cause *why)
+{
+	const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
+
+	if (c == ':')
+		return cause_set(why, "option '%s' needs a value; see muxd "
+		    "--help", word);
+	return cause_set(why, "unknown option '%s'; see muxd --help", word);
+}
+
+static int
+take_option(struct options *o, int c, const char *value, struct cause *why)
+{
+	switch (c) {
+	case 'h':
+		o->action = OPTIONS_HELP;
+		break;
+	case 'V':
+		o->action = OPTIONS_VERSION;
+		break;
+	case 'f':
+		o->foreground = true;
+		break;
+	case 'v':
+		o->verbosity++;
+		break;
+	case 'U':
+		o->user = value;
+		break;
+	case 'n':
+		o->no_hotplug = true;
+		break;
+	case 'z':
+		o->exit_if_idle = true;
+		break;
+	case 'p':
+		o->no_preflight = true;
+		break;
+	case 'u':
+		o->no_hotplug = o->exit_if_idle = true;
+		break;
+	case 's':
+		o->exit_if_idle = o->foreground = true;
+		break;
+	case 'C':
+		o->config_dir = value;
+		break;
+	case 'S':
+		return add(o->sockets, &o->socket_count, OPTIONS_SOCKETS_MAX,
+		    value, "--socket", why);
+	case 'P':
+		o->pidfile = none_is_null(value);
+		break;
+	case 'x':
+		o->action = OPTIONS_ASK_EXIT;
+		break;
+	case 'X':
+		o->action = OPTIONS_FORCE_EXIT;
+		break;
+	case 'l':
+		o->logfile = value;
+		break;
+	case OPT_USBIP:
+		return add(o->usbip, &o->usbip_count, OPTIONS_SERVERS_MAX,
+		    value, "--usbip", why);
+	case OPT_NO_USB:
+		o->no_usb = true;
+		break;
+	case OPT_CONTROL:
+		o->control = none_is_null(value);
+		break;
+	}
+	return 0;
+}
+
+static int
+take_environment(struct options *o, struct cause *why)
+{
+	const char *mode = getenv("USBMUXD_DEFAULT_DEVICE_MODE");
+
+	if (mode == NULL || *mode == '\0')
+		return 0;
+	if (mode[0] < '1' || mode[0] > '5' || mode[1] != '\0')
+		return cause_set(why, "USBMUXD_DEFAULT_DEVICE_MODE is '%s'; "
+		    "it must be 1, 2, 3, 4 or 5", mode);
+	o->wanted_mode = mode[0] - '0';
+	return 0;
+}
+
+int
+options_parse(struct options *o, int argc, char **argv, struct cause *why)
+{
+	static const char short_options[] = ":hfvU:nzpusC:S:P:xXl:V";
+	int c;
+
+	*o = (struct options){
+		.config_dir = PATHS_RECORDS_DIR,
+		.pidfile = PATHS_PIDFILE,
+		.control = PATHS_CONTROL_SOCKET,
+		.wanted_mode = 1,
+	};
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, short_options, long_options,
+		    NULL)) != -1) {
+		if (c == '?' || c == ':')
+			return unknown_option(argc, argv, c, why);
+		if (take_option(o, c, optarg, why) < 0)
+			return -1;
+	}
+	if (optind < argc)
+		return cause_set(why, "'%s' is no option; see muxd --help",
+		    argv[optind]);
+	if (o->socket_count == 0)
+		o->sockets[o->socket_count++] = USBMUX_SOCKET_PATH;
+	if (o->no_usb && o->usbip_count == 0 && o->action == OPTIONS_RUN)
+		return cause_set(why, "--no-usb leaves no source of phones; "
+		    "name one with --usbip HOST[:PORT]");
+	return take_environment(o, why);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "daemon/packet.h"
+
+#include <stdlib.h>
+
+#include "daemon/client.h"
+#include "daemon/device.h"
+#include "daemon/msg.h"
+
+/* The transport is done with a frame: its credit goes back to the writer, and
+ * a buffer to the connection that it came from. */
+static void
+packet_done(struct tx *tx, int error)
+{
+	struct packet *p = (struct packet *)tx;
+	struct client *client = p->client;
+
+	if (p->counted)
+		credit_give(&p->device->write_credit);
+	(void)error; /* the reader hears of it from the transport itself */
+	if (client == NULL) {
+		packet_free(p);
+		return;
+	}
+	p->client = NULL;
+	connection_packet_back(&client->conn, p);
+	client_put(client);
+}
+
+struct packet *
+packet_new(uint32_t capacity)
+{
+	struct packet *p =
+	    malloc(sizeof *p + PACKET_HEADER_ROOM + capacity);
+
+	if (p == NULL)
+		return NULL;
+	p->tx.msg.type = MSG_PACKET;
+	p->tx.done = packet_done;
+	p->tx.data = p->bytes;
+	p->device = NULL;
+	p->client = NULL;
+	p->counted = false;
+	p->capacity = capacity;
+	p->payload_len = p->inner_len = 0;
+	return p;
+}
+
+void
+packet_free(struct packet *p)
+{
+	free(p);
+}
+
+void
+packet_post(struct packet *p, struct device *device)
+{
+	p->device = device;
+	if (!mailbox_post(&device->writer_box, &p->tx.msg))
+		p->tx.done(&p->tx, USB_ERROR_GONE);
+}

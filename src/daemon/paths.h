@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef MUXD_DAEMON_PATHS_H
+#define MUXD_DAEMON_PATHS_H
+
+/* Where things are unless options say otherwise: where usbmuxd has them. */
+
+#define PATHS_PIDFILE "/var/run/usbmuxd.pid"
+#define PATHS_CONTROL_SOCKET "/var/run/muxd.control"
+#define PATHS_RECORDS_DIR "/var/lib/lockdown"
+
+#endif

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/*
+ * A device's reader: opens it, brings it up, then reads for its whole life and
+ * hands each packet to the worker of its connection.  At the end it stops the
+ * writer and tells every connection.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/client.h"
+#include "daemon/device.h"
+#include "daemon/msg.h"
+#include "daemon/protocol.h"
+#include "daemon/routes.h"
+
+/* How long a phone may take to answer VERSION, and how often it is asked.  A
+ * phone that is booting takes a second or two. */
+#define HELLO_MS 1000
+#define HELLO_TRIES 4
+
+/* So many malformed packets in a row, and the device is reset: it and we no
+ * longer agree where packets begin. */
+#define MALFORMED_MAX 3
+
+/* How long the last frames (RSTs above all) may take to leave at the end. */
+#define FLUSH_MS 200
+
+static void
+set_state(struct device *d, enum device_state state)
+{
+	atomic_store_explicit(&d->state, (int)state, memory_order_relaxed);
+}
+
+/* Why it ends; only the first reason counts. */
+static void
+end_because(struct device *d, enum device_end end, const char *why)
+    RUNS_ON(on_reader)
+{
+	if (d->stopping)
+		return;
+	d->stopping = true;
+	d->end = end;
+	snprintf(d->ended.text, sizeof d->ended.text, "%s", why);
+}
+
+/* ---- Messages ---- */
+
+/* The connection hears that its device has ended.  Takes the reference. */
+static void
+tell_gone(struct route *r)
+{
+	/* The message is the route's, so the reference goes with it. */
+	if (!mailbox_post(&r->client->box, &r->gone_msg))
+		route_put(r);
+}
+
+static void
+add_route(struct device *d, struct route *r) RUNS_ON(on_reader)
+{
+	if (d->stopping || !routes_add(d, r))
+		tell_gone(r);
+}
+
+static void
+remove_route(struct device *d, struct route *r) RUNS_ON(on_reader)
+{
+	struct route *routed = routes_remove(d, r->port);
+
+	if (routed != NULL)
+		route_put(routed);
+	route_put(r);
+}
+
+static void
+take_message(struct device *d, struct msg *m) RUNS_ON(on_reader)
+{
+	switch ((enum msg_type)m->type) {
+	case MSG_ROUTE:
+		add_route(d, route_of_add(m));
+		break;
+	case MSG_UNROUTE:
+		remove_route(d, route_of_remove(m));
+		break;
+	case MSG_DEVICE_STOP:
+		end_because(d, DEVICE_END_STOPPED, "stopped");
+		break;
+	case MSG_WRITER_ENDED:
+		d->writer_running = false;
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+take_messages(struct device *d) RUNS_ON(on_reader)
+{
+	struct msg *m = mailbox_take(&d->reader_box), *next;
+
+	for (; m != NULL; m = next) {
+		next = msg_next(m);
+		take_message(d, m);
+	}
+}
+
+/* ---- Packets ---- */
+
+static void
+deliver(struct device *d, struct chunk *packet, uint16_t port)
+    RUNS_ON(on_reader)
+{
+	const struct route *r = routes_find(d, port);
+
+	counter_add(&d->stats.rx_packets, 1);
+	counter_add(&d->stats.rx_bytes, packet->packet_len);
+	if (r != NULL) {
+		packet->msg.type = MSG_RECEIVED;
+		packet->port = port;
+		if (!mailbox_post(&r->client->box, &packet->msg))
+			chunk_put(packet); /* its client has just ended */
+		return;
+	}
+	counter_add(&d->stats.rx_stray, 1);
+	d->protocol->stray(d, packet, port);
+	chunk_put(packet);
+}
+
+static void
+count_malformed(struct device *d) RUNS_ON(on_reader)
+{
+	struct transport *t =
+	    atomic_load_explicit(&d->transport, memory_order_relaxed);
+
+	counter_add(&d->stats.rx_malformed, 1);
+	if (++d->malformed_in_a_row < MALFORMED_MAX)
+		return;
+	log_warning("%s: %d malformed packets in a row, resetting it",
+	    d->name, MALFORMED_MAX);
+	t->ops->reset(t);
+	end_because(d, DEVICE_END_RESET, "reset after malformed packets");
+}
+
+/* A completed read, for the protocol.  True when the handshake is done. */
+static bool
+take_read(struct device *d, struct chunk *read) RUNS_ON(on_reader)
+{
+	struct chunk *packet;
+	struct cause why;
+	uint16_t port;
+
+	counter_add(&d->stats.rx_reads, 1);
+	if (read->len == 0)
+		counter_add(&d->stats.rx_empty_reads, 1);
+	/* A connection is routed before its SYN is sent; so whoever answers
+	 * that SYN finds the route in the mailbox at the latest. */
+	take_messages(d);
+	switch (d->protocol->input(d, read, &packet, &port, &why)) {
+	case PROTOCOL_NOTHING:
+		break;
+	case PROTOCOL_PACKET:
+		d->malformed_in_a_row = 0;
+		deliver(d, packet, port);
+		break;
+	case PROTOCOL_READY:
+		return true;
+	case PROTOCOL_REFUSED:
+		end_because(d, DEVICE_END_FAILED, why.text);
+		break;
+	case PROTOCOL_BAD:
+		count_malformed(d);
+		break;
+	}
+	return false;
+}
+
+static void
+take_error(struct device *d, int error) RUNS_ON(on_reader)
+{
+	if (error == USB_ERROR_STALL)
+		counter_add(&d->stats.rx_stalls, 1);
+	else
+		end_because(d,
+		    error == USB_ERROR_GONE ? DEVICE_END_GONE
+					    : DEVICE_END_FAILED,
+		    usb_error_text(error));
+}
+
+/* Reads once.  True when the handshake has been completed by it. */
+static bool
+read_once(struct device *d, int timeout_ms) RUNS_ON(on_reader)
+{
+	struct transport *t =
+	    atomic_load_explicit(&d->transport, memory_order_relaxed);
+	struct chunk *read = NULL;
+	int n;
+
+	take_messages(d);
+	if (d->stopping || !mailbox_idle(&d->reader_box))
+		return false;
+	n = t->ops->read(t, &read, timeout_ms);
+	if (n > 0)
+		return take_read(d, read);
+	if (n < 0)
+		take_error(d, n);
+	return false;
+}
+
+/* ---- Life ---- */
+
+static void
+note_step(void *arg, enum usb_step step)
+{
+	struct device *d = arg;
+
+	atomic_store_explicit(&d->step, (int)step, memory_order_relaxed);
+}
+
+static enum device_end
+end_of_error(int error)
+{
+	switch (error) {
+	case USB_ERROR_GONE:
+		return DEVICE_END_GONE;
+	case USB_ERROR_BUSY:
+		return DEVICE_END_BUSY;
+	default:
+		return DEVICE_END_FAILED;
+	}
+}
+
+static int
+open_device(struct device *d, struct transport **t, struct cause *why)
+    RUNS_ON(on_reader)
+{
+	int error;
+
+	note_step(d, USB_STEP_OPEN);
+	error = d->source->ops->open(d->source, &d->ident, t, why);
+	if (error != USB_OK)
+		return error;
+	/* Release: pairs with the acquire in wake_reader(). */
+	atomic_store_explicit(&d->transport, *t, memory_order_release);
+	error = usb_bring_up(*t, &d->ident, d->wanted_mode, note_step, d,
+	    &d->phone, why);
+	if (error != USB_OK)
+		return error;
+	snprintf(d->name, sizeof d->name, "device %u (%s)", d->id,
+	    d->phone.udid);
+	if (d->clear_pipes) {
+		(*t)->ops->clear_halt(*t, d->phone.pipes.in);
+		(*t)->ops->clear_halt(*t, d->phone.pipes.out);
+	}
+	note_step(d, USB_STEP_START);
+	error = (*t)->ops->start(*t, &d->phone.pipes, &d->pool);
+	if (error != USB_OK)
+		cause_set(why, "cannot start reading: %s",
+		    usb_error_text(error));
+	return error;
+}
+
+static bool
+start_writer(struct device *d) RUNS_ON(on_reader)
+{
+	char name[16];
+	int error;
+
+	snprintf(name, sizeof name, "writer %u", d->id);
+	device_get(d);
+	error = thread_start(&d->writer_thread, name, writer_main, d);
+	if (error != 0) {
+		char text[128];
+
+		device_put(d);
+		snprintf(text, sizeof text, "no thread for its writer: %s",
+		    strerror(error));
+		end_because(d, DEVICE_END_FAILED, text);
+		return false;
+	}
+	d->writer_running = true;
+	return true;
+}
+
+/* Asks for the version until it is answered.  True when it was. */
+static bool
+shake_hands(struct device *d) RUNS_ON(on_reader)
+{
+	set_state(d, DEVICE_HANDSHAKE);
+	for (int i = 0; i < HELLO_TRIES && !d->stopping; i++) {
+		const struct moment until =
+		    moment_after_ms(clock_now(), HELLO_MS);
+		int left = HELLO_MS;
+
+		if (d->protocol->hello(d) < 0)
+			break;
+		while (left > 0 && !d->stopping) {
+			if (read_once(d, left))
+				return true;
+			left = moment_poll_timeout(clock_now(), until);
+		}
+	}
+	end_because(d, DEVICE_END_FAILED,
+	    "does not answer VERSION; replug it if it stays so");
+	return false;
+}
+
+/* The writer still queues frames, or the transport still sends some. */
+static bool
+frames_are_leaving(const struct device *d) RUNS_ON(on_reader)
+{
+	return d->writer_running || credit_used(&d->write_credit) > 0;
+}
+
+/* Lets the last frames leave, then ends the writer. */
+static void
+stop_writer(struct device *d, struct transport *t) RUNS_ON(on_reader)
+{
+	const struct moment until = moment_after_ms(clock_now(), FLUSH_MS);
+	int left = FLUSH_MS;
+
+	mailbox_post(&d->writer_box, &d->writer_stop_msg);
+	while (frames_are_leaving(d) && left > 0 &&
+	    d->end == DEVICE_END_STOPPED) {
+		struct chunk *read = NULL;
+		int n;
+
+		take_messages(d);
+		if (!mailbox_idle(&d->reader_box))
+			continue;
+		n = t->ops->read(t, &read, left);
+		if (n > 0)
+			chunk_put(read);
+		else if (n < 0 && n != USB_ERROR_STALL)
+			break;
+		left = moment_poll_timeout(clock_now(), until);
+	}
+	/* Release: pairs with the acquire in the writer, which the wake-up or
+	 * the failing write lets look. */
+	atomic_store_explicit(&d->writer_abort, true, memory_order_release);
+	t->ops->halt(t);
+	waker_wake(d->writer_waker);
+	thread_join(&d->writer_thread);
+	take_messages(d); /* its last one, which lies in the device */
+	device_put(d);
+}
+
+static void
+tell_everyone(struct device *d) RUNS_ON(on_reader)
+{
+	struct route *r;
+
+	take_messages(d);
+	while ((r = routes_remove_any(d)) != NULL)
+		tell_gone(r);
+}
+
+static void
+live(struct device *d) RUNS_ON(on_reader)
+{
+	struct transport *t = NULL;
+	struct cause why = { "" };
+	const int error = open_device(d, &t, &why);
+
+	take_messages(d);
+	if (error != USB_OK) {
+		end_because(d, end_of_error(error), why.text);
+	} else if (start_writer(d)) {
+		if (!d->stopping && shake_hands(d)) {
+			set_state(d, DEVICE_READY);
+			mailbox_post(d->manager, &d->ready_msg);
+			while (!d->stopping)
+				read_once(d, -1);
+		}
+		set_state(d, DEVICE_ENDING);
+		stop_writer(d, t);
+	}
+	if (t != NULL)
+		t->ops->stop(t);
+	d->protocol->fini(d);
+	tell_everyone(d);
+}
+
+void *
+reader_main(void *arg)
+{
+	struct device *d = arg;
+
+	role_take(&on_reader);
+	live(d);
+	mailbox_post(d->manager, &d->ended_msg);
+	role_drop(&on_reader);
+	return NULL;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* The object that leads packets to a connection (connection.h). */
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "daemon/client.h"
+#include "daemon/connection.h"
+#include "daemon/msg.h"
+
+struct route *
+route_new(struct client *c, uint16_t port)
+{
+	struct route *r = malloc(sizeof *r);
+
+	if (r == NULL)
+		return NULL;
+	ref_init(&r->refs);
+	r->add_msg.type = MSG_ROUTE;
+	r->remove_msg.type = MSG_UNROUTE;
+	r->gone_msg.type = MSG_DEVICE_GONE;
+	r->client = client_get(c);
+	r->port = port;
+	return r;
+}
+
+struct route *
+route_get(struct route *r)
+{
+	ref_get(&r->refs);
+	return r;
+}
+
+void
+route_put(struct route *r)
+{
+	if (!ref_put(&r->refs))
+		return;
+	client_put(r->client);
+	free(r);
+}
+
+struct route *
+route_of_add(struct msg *m)
+{
+	return (struct route *)((char *)m - offsetof(struct route, add_msg));
+}
+
+struct route *
+route_of_remove(struct msg *m)
+{
+	return (struct route *)((char *)m - offsetof(struct route, remove_msg));
+}
+
+struct route *
+route_of_gone(struct msg *m)
+{
+	return (struct route *)((char *)m - offsetof(struct route, gone_msg));
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef MUXD_WIRE_ADMIN_H
+#define MUXD_WIRE_ADMIN_H
+
+/*
+ * What muxctl and the daemon's control socket say to each other.
+ *
+ * The framing is the client protocol's: a 16-byte header (wire/client.h,
+ * version 1, message 8) and a property list, always a dictionary.  A request
+ * has `MessageType`; every answer carries its tag.
+ *
+ *	MessageType	further keys	answer
+ *	Status		-		Daemon, Devices, Clients (below)
+ *	Watch		-		Result 0; then events with tag 0, for
+ *					ever: MessageType Attached (Device),
+ *					Detached (DeviceID, Reason), Paired
+ *					(DeviceID), Failed (Source, Key, Reason)
+ *	LogLevel	Level (name)	Result 0, or 22 for an unknown name;
+ *					without Level: Level, the current one
+ *	Rescan		-		Result 0
+ *	(other)				Result 1
+ *
+ * `Result` is {MessageType: "Result", Number}.
+ *
+ * Daemon: Version, PID, UptimeMS, LogLevel, LogDropped, Workers, WorkersParked.
+ *
+ * Devices, one for each thing that is plugged in: ID, UDID, Source, Key,
+ * Transport, Protocol, State (bring-up, handshake, ready, ending, waiting,
+ * failed), Step, Trouble, Attempts, ProductID, LocationID, Speed (bits/s),
+ * Configuration, Interface, Mode, MuxVersion, Connections, ReadsInFlight,
+ * WritesInFlight, and the counters RxReads, RxEmptyReads, RxPackets, RxBytes,
+ * RxMalformed, RxStray, RxStalls, TxPackets, TxBytes, TxZLPs, TxAcks.  Texts
+ * that are not known are "", numbers 0.
+ *
+ * Clients, one for each socket: Number, Phase (command, listening, connected,
+ * admin), PID, Program; and when connected: DeviceID, UDID, SourcePort, Port,
+ * RxBytes (phone to client), TxBytes, InFlight (sent, not acknowledged by the
+ * phone), Window (bytes that the phone takes beyond that), Held (received, not
+ * yet taken by the client), Queued (frames on their way to the bus).
+ *
+ * Newer daemons may add keys; readers pass over what they do not know.
+ */
+
+#include <plist/plist.h>
+
+#include "wire/client.h"
+
+/* The longest answer: ten thousand clients take about 4 MiB. */
+#define ADMIN_REPLY_MAX (64 * 1024 * 1024)
+
+/* A message of `dict`, which is freed; bytes is NULL when out of memory. */
+struct client_frame admin_frame(uint32_t tag, plist_t dict);
+
+/* The dictionary in a message's payload, the caller's; NULL when it is none.
+ * For a daemon (a stranger's request) and for muxctl (its daemon's answer). */
+plist_t admin_parse_request(const void *payload, size_t len);
+plist_t admin_parse_reply(const void *payload, size_t len);
+
+/* The string at `key` where it lies, or NULL; the number, or 0. */
+const char *admin_text(plist_t dict, const char *key);
+uint64_t admin_number(plist_t dict, const char *key);
+
+#endif
