@@ -46,7 +46,8 @@ read_device_add(struct client_device *d, struct reader *r)
 	len = strnlen((const char *)serial, sizeof d->udid - 1);
 	memcpy(d->udid, serial, len);
 	d->udid[len] = '\0';
-	return true;
+	/* As in the plist form: an entry of neither is no device. */
+	return d->id != 0 && len > 0;
 }
 
 bool
