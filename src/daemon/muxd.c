@@ -128,15 +128,22 @@ open_sources(struct muxd *d, struct cause *why)
 	return 0;
 }
 
-static void
-check_records_dir(const struct muxd *d)
+/* One that is not there yet is made when a record is first saved. */
+static int
+check_records_dir(const struct muxd *d, struct cause *why)
 {
 	const char *dir = d->options.config_dir;
+	struct stat st;
 
-	if (access(dir, R_OK | W_OK | X_OK) < 0 && errno != ENOENT)
-		log_error("pair records cannot be kept in %s: %s; make it the "
-		    "daemon user's, or choose another with --config-dir", dir,
-		    strerror(errno));
+	if (stat(dir, &st) < 0 && errno == ENOENT)
+		return 0;
+	if (stat(dir, &st) == 0 && !S_ISDIR(st.st_mode))
+		errno = ENOTDIR;
+	else if (access(dir, R_OK | W_OK | X_OK) == 0)
+		return 0;
+	return cause_set(why, "pair records cannot be kept in %s: %s; make it "
+	    "the daemon user's, or choose another with --config-dir", dir,
+	    strerror(errno));
 }
 
 static int
@@ -266,7 +273,8 @@ prepare(struct muxd *d, struct cause *why)
 	prepare_records_dir(d);
 	if (d->user.name != NULL && process_become(&d->user, why) < 0)
 		return -1;
-	check_records_dir(d);
+	if (check_records_dir(d, why) < 0)
+		return -1;
 	d->records = records_open(d->options.config_dir);
 	if (d->records == NULL)
 		return cause_set(why, "no memory to start with");
