@@ -22,14 +22,14 @@ refuses() {
 	done
 	equals 1 "$(grep -c . <<<"$said")" "lines of complaint"
 }
-run=(--foreground --no-usb -P NONE -C "$RECORDS" --control "$CONTROL")
+run=(--foreground --no-usb --usbip "unix:$PHONES" -P NONE -C "$RECORDS" --control "$CONTROL")
 
 step "an option that does not exist"
 refuses --frobnicate -- --frobnicate
-refuses "'q'" -- -q
+refuses -q -- -q
 step "an option without its argument"
 refuses --socket -- --socket
-refuses "'S'" -- -S
+refuses -S -- -S
 step "an argument too many"
 refuses surplus -- "${run[@]}" -S "$SOCKET" surplus
 step "addresses that are none"
@@ -38,16 +38,18 @@ refuses 99999 -- "${run[@]}" -S 127.0.0.1:99999
 refuses "$DIR/none/mux" -- "${run[@]}" -S "$DIR/none/mux"
 refuses 'long' -- "${run[@]}" -S "/$(printf 'x%.0s' {1..200})"
 refuses 99999 -- "${run[@]}" -S "$SOCKET" --usbip localhost:99999
+step "no source of phones"
+refuses --usbip -- --foreground --no-usb -P NONE -S "$SOCKET"
 step "a user who does not exist"
 refuses nobody-of-that-name -- "${run[@]}" -S "$SOCKET" -U nobody-of-that-name
 step "a configuration directory that is a file, or cannot be made"
 touch "$DIR/file"
-refuses "$DIR/file" -- --foreground --no-usb -P NONE -S "$SOCKET" -C "$DIR/file"
-refuses "$DIR/file/deeper" -- --foreground --no-usb -P NONE -S "$SOCKET" -C "$DIR/file/deeper"
+refuses "$DIR/file" -- --foreground --no-usb --usbip "unix:$PHONES" -P NONE -S "$SOCKET" -C "$DIR/file"
+refuses "$DIR/file/deeper" -- --foreground --no-usb --usbip "unix:$PHONES" -P NONE -S "$SOCKET" -C "$DIR/file/deeper"
 step "files that cannot be written"
 refuses "$DIR/none/log" -- "${run[@]}" -S "$SOCKET" -l "$DIR/none/log"
-refuses "$DIR/none/pid" -- --foreground --no-usb -C "$RECORDS" -S "$SOCKET" -P "$DIR/none/pid"
-refuses "$DIR/none/control" -- --foreground --no-usb -P NONE -C "$RECORDS" -S "$SOCKET" --control "$DIR/none/control"
+refuses "$DIR/none/pid" -- --foreground --no-usb --usbip "unix:$PHONES" -C "$RECORDS" -S "$SOCKET" -P "$DIR/none/pid"
+refuses "$DIR/none/control" -- --foreground --no-usb --usbip "unix:$PHONES" -P NONE -C "$RECORDS" -S "$SOCKET" --control "$DIR/none/control"
 step "a path that is something else than a socket is left alone"
 refuses "$DIR/file" -- "${run[@]}" -S "$DIR/file"
 [ -f "$DIR/file" ] || fail "$DIR/file was removed"
@@ -60,20 +62,20 @@ step "a control socket at which another daemon answers"
 refuses "$CONTROL" -- "${run[@]}" -S "$SOCKET.2"
 step "a pid file that another daemon holds"
 pidfile=$DIR/pid
-muxd --foreground --no-usb -P "$pidfile" -C "$RECORDS" -S "$SOCKET.3" \
+muxd --foreground --no-usb --usbip "unix:$PHONES" -P "$pidfile" -C "$RECORDS" -S "$SOCKET.3" \
     --control "$CONTROL.3" >>"$DIR/second.log" 2>&1 &
 second=$!
 started+=("$second")
 must_await 10 test -s "$pidfile"
 must_await 10 test -S "$SOCKET.3"
 equals "$second" "$(cat "$pidfile")" "pid file"
-refuses "$second" -- --foreground --no-usb -P "$pidfile" -C "$RECORDS" -S "$SOCKET.4" --control "$CONTROL.4"
+refuses "$second" -- --foreground --no-usb --usbip "unix:$PHONES" -P "$pidfile" -C "$RECORDS" -S "$SOCKET.4" --control "$CONTROL.4"
 step "-X ends the daemon that the pid file names"
 must muxd -X -P "$pidfile"
 must_await 5 gone "$second"
 wait "$second" || fail "it ended with $?"
-step "and says so when there is none"
-refuses "$pidfile" -- -X -P "$pidfile"
+step "and is content when there is none"
+must muxd -X -P "$pidfile"
 
 step "a stale socket of a daemon that was killed is taken over"
 kill -KILL "$muxd_pid"

@@ -25,7 +25,7 @@ set -u
 # shellcheck source=tests/environment
 . "$top_srcdir/tests/environment"
 
-PATH=$top_builddir:$PATH
+PATH=$top_builddir:$top_builddir/tests/tools:$PATH
 
 DIR=$(mktemp -d "${TMPDIR:-/tmp}/muxd-e2e.XXXXXX") || exit 99
 SOCKET=$DIR/mux              # where muxd's clients connect
@@ -268,9 +268,10 @@ heard() {
 	[ "$(grep -c "\"$1\"" "$DIR/watch.json")" -ge "$2" ]
 }
 
-# muxload against this test's daemon.
+# muxload against this test's daemon; its standard input stays open, on which
+# `stall` and `idle` wait.
 load() {
-	muxload -s "$SOCKET" "$@"
+	muxload -s "$SOCKET" "$@" <&"$never"
 }
 
 # COUNT bytes of which no two MiB are alike.
