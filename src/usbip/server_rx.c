@@ -284,34 +284,46 @@ on_submit(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
 static void
 cancel(struct import *im, struct urb *urb) RUNS_ON(on_usbip_rx)
 {
-	if (urb->cancelled || !is_pending(urb))
+	/* The reference is for the backend, which may want one of its own, and
+	 * can get that only while there is one. */
+	if (urb->cancelled || !is_pending(urb) ||
+	    !ref_get_unless_gone(&urb->refs))
 		return;
 	urb->cancelled = true;
 	im->dev->ops->cancel(im->dev, &urb->pub);
+	usbip_urb_put(&urb->pub);
+}
+
+/* The URB that an UNLINK means, with a reference; NULL when there is none any
+ * more, which includes one that has been answered but not yet taken back. */
+static struct urb *
+find_victim(struct import *im, uint32_t seqnum) RUNS_ON(on_usbip_rx)
+{
+	struct urb *urb = pool_find(&im->pool, seqnum);
+
+	return urb != NULL && ref_get_unless_gone(&urb->refs) ? urb : NULL;
 }
 
 static int
 on_unlink(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
     RUNS_ON(on_usbip_rx)
 {
-	struct urb *urb = pool_find(&im->pool, pdu->unlink.seqnum);
 	struct unlink *u;
+	struct urb *urb;
 
-	while (im->pool.unlinks >= USBIP_SERVER_URBS_MAX) {
+	while (im->pool.unlinks >= USBIP_SERVER_URBS_MAX)
 		if (wait_while_full(im, why) < 0)
 			return -1;
-		urb = pool_find(&im->pool, pdu->unlink.seqnum);
-	}
 	u = pool_take_unlink(&im->pool);
 	if (u == NULL)
 		return cause_set(why, "out of memory");
+	urb = find_victim(im, pdu->unlink.seqnum);
 	u->seqnum = pdu->seqnum;
 	u->urb = urb;
 	u->msg.type = TX_UNLINK;
 	/* First the message, then the cancelling, so that tx learns of them in
-	 * this order.  The URB stays: only rx could reuse it. */
-	if (urb != NULL)
-		usbip_urb_get(&urb->pub);
+	 * this order.  The URB stays, whatever tx does with the record: only
+	 * rx could reuse it. */
 	mailbox_post(&im->outgoing, &u->msg);
 	if (urb != NULL)
 		cancel(im, urb);
