@@ -80,12 +80,12 @@ queue_push(struct queue *q, struct qnode *n)
  */
 struct qnode *queue_take(struct queue *q);
 
-/* Nothing to take at this moment; relaxed, a hint. */
+/* Nothing to take at this moment.  Sequentially consistent, for consumers that
+ * hand their role to whoever pushes next. */
 static inline bool
 queue_is_empty(struct queue *q)
 {
-	const struct qnode *head =
-	    atomic_load_explicit(&q->head, memory_order_relaxed);
+	const struct qnode *head = atomic_load(&q->head);
 
 	return head == NULL || head == &queue_asleep || head == &queue_closed;
 }

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/*
+ * The phones of a USB/IP server.  A server of ours pushes its list whenever it
+ * changes; any other is asked again every second.
+ */
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "usb/usbip.h"
+#include "usbip/importer.h"
+
+/* A server that does not push is asked this often. */
+#define POLL_MS 1000
+
+/* A server that is away: pauses between attempts, growing up to the last. */
+static const int away_pauses_ms[] = { 100, 200, 500, 1000, 2000, 5000 };
+#define AWAY_PAUSES (sizeof away_pauses_ms / sizeof away_pauses_ms[0])
+
+#define CONNECT_MS 3000
+/* How long a server may take from one byte of its list to the next. */
+#define LIST_MS 5000
+
+struct known {
+	struct known *next;
+	struct usb_ident ident;
+	bool seen; /* in the newest list */
+};
+
+/* A device that we have imported, or are about to. */
+struct held {
+	struct held *next;
+	int count;
+	char busid[USBIP_BUSID_SIZE + 1];
+};
+
+struct usbip_source {
+	struct usb_source base; /* first */
+	struct sock_addr server;
+	char name[SOCK_ADDR_TEXT_MAX + 8];
+	struct waker *waker;
+	_Atomic bool quitting;
+
+	/* Imports come and go on the devices' own threads, a few times in a
+	 * device's life. */
+	pthread_mutex_t lock;
+	struct held *held; /* under `lock` */
+
+	/* ---- The monitor's ---- */
+	struct known *known;
+	bool pushes;     /* the last connection gave more than one list */
+	size_t failures; /* in a row */
+	bool may_be_late; /* its next list comes when something changes */
+};
+
+static struct usbip_source *
+self(struct usb_source *s)
+{
+	return (struct usbip_source *)s;
+}
+
+/* ---- What we hold ---- */
+
+void
+usbip_source_hold(struct usbip_source *s, const char *busid, int change)
+{
+	struct held **at, *h;
+
+	pthread_mutex_lock(&s->lock);
+	for (at = &s->held; *at != NULL; at = &(*at)->next)
+		if (strcmp((*at)->busid, busid) == 0)
+			break;
+	h = *at;
+	if (h == NULL && change > 0 && (h = calloc(1, sizeof *h)) != NULL) {
+		snprintf(h->busid, sizeof h->busid, "%s", busid);
+		*at = h;
+	}
+	if (h != NULL && (h->count += change) <= 0) {
+		*at = h->next;
+		free(h);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+static bool
+is_held(struct usbip_source *s, const char *busid)
+{
+	const struct held *h;
+
+	pthread_mutex_lock(&s->lock);
+	for (h = s->held; h != NULL; h = h->next)
+		if (strcmp(h->busid, busid) == 0)
+			break;
+	pthread_mutex_unlock(&s->lock);
+	return h != NULL;
+}
+
+/* ---- From a list's entry to an identity ---- */
+
+static enum usb_speed
+speed_of(uint32_t speed)
+{
+	switch (speed) {
+	case USBIP_SPEED_LOW:
+		return USB_SPEED_LOW;
+	case USBIP_SPEED_FULL:
+		return USB_SPEED_FULL;
+	case USBIP_SPEED_HIGH:
+		return USB_SPEED_HIGH;
+	case USBIP_SPEED_SUPER:
+		return USB_SPEED_SUPER;
+	case USBIP_SPEED_SUPER_PLUS:
+		return USB_SPEED_SUPER_PLUS;
+	default:
+		return USB_SPEED_UNKNOWN;
+	}
+}
+
+/* A busid is "BUS-PORT.PORT...", as the kernel names devices. */
+static void
+parse_ports(struct usb_ident *out, const char *busid)
+{
+	const char *at = strchr(busid, '-');
+
+	out->port_count = 0;
+	while (at != NULL && out->port_count < USB_PORTS_MAX) {
+		char *end;
+		const unsigned long port = strtoul(at + 1, &end, 10);
+
+		if (end == at + 1 || port == 0 || port > 255)
+			return;
+		out->ports[out->port_count++] = (uint8_t)port;
+		at = *end == '.' ? end : NULL;
+	}
+}
+
+static struct usb_ident
+ident_of(const struct usbip_device_entry *e)
+{
+	struct usb_ident out = {
+		.bus = (uint8_t)e->bus,
+		.address = (uint8_t)e->address,
+		.configurations = e->configurations,
+		.vendor = e->vendor,
+		.product = e->product,
+		.release = e->release,
+		.speed = speed_of(e->speed),
+	};
+
+	snprintf(out.key, sizeof out.key, "%s", e->busid);
+	parse_ports(&out, e->busid);
+	return out;
+}
+
+/* ---- Differences ---- */
+
+static void
+note_left(struct known **at, struct usb_listener *l)
+{
+	struct known *k = *at;
+
+	*at = k->next;
+	l->left(l, k->ident.key);
+	free(k);
+}
+
+static void
+note_entry(struct usbip_source *s, const struct usbip_device_entry *e,
+    struct usb_listener *l)
+{
+	const struct usb_ident ident = ident_of(e);
+	struct known **at = &s->known, *k;
+
+	while (*at != NULL && strcmp((*at)->ident.key, ident.key) != 0)
+		at = &(*at)->next;
+	/* In the same place, but with a new address: replugged meanwhile. */
+	if (*at != NULL && (*at)->ident.address != ident.address)
+		note_left(at, l);
+	else if (*at != NULL) {
+		(*at)->seen = true;
+		return;
+	}
+	k = calloc(1, sizeof *k);
+	if (k == NULL)
+		return; /* the next list is another chance */
+	k->ident = ident;
+	k->seen = true;
+	k->next = s->known;
+	s->known = k;
+	l->arrived(l, &k->ident);
+}
+
+static void
+note_list(struct usbip_source *s, const struct usbip_device_entry *entries,
+    size_t count, struct usb_listener *l)
+{
+	for (struct known *k = s->known; k != NULL; k = k->next)
+		k->seen = false;
+	for (size_t i = 0; i < count; i++)
+		if (usb_is_phone(entries[i].vendor, entries[i].product))
+			note_entry(s, &entries[i], l);
+	for (struct known **at = &s->known; *at != NULL;) {
+		/* A plain server leaves out what is in use, by us too. */
+		if (!(*at)->seen &&
+		    (s->pushes || !is_held(s, (*at)->ident.key)))
+			note_left(at, l);
+		else
+			at = &(*at)->next;
+	}
+}
+
+/* ---- Watching ---- */
+
+static bool
+quitting(struct usbip_source *s)
+{
+	return atomic_load_explicit(&s->quitting, memory_order_relaxed);
+}
+
+/* importer_wait: for the next bytes.  There is a limit but between lists. */
+static bool
+wait_for_bytes(void *arg, int fd)
+{
+	struct usbip_source *s = arg;
+	struct pollfd pfd[2] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = s->waker->read_fd, .events = POLLIN },
+	};
+	const int limit = s->may_be_late ? -1 : LIST_MS;
+
+	s->may_be_late = false;
+	do {
+		if (poll(pfd, 2, limit) == 0)
+			return false;
+		if (pfd[1].revents != 0)
+			waker_clear(s->waker);
+		if (quitting(s))
+			return false;
+	} while (pfd[0].revents == 0);
+	return true;
+}
+
+static int
+connect_to(struct usbip_source *s, struct cause *why)
+{
+	const int fd = sock_connect(&s->server, CONNECT_MS, why);
+
+	if (fd < 0)
+		return -1;
+	sock_set_keepalive(fd);
+	if (!importer_request_list(fd, true)) {
+		close(fd);
+		return cause_set(why, "it closed the connection");
+	}
+	return fd;
+}
+
+/*
+ * One connection: every list that it gives.  The number of lists, or -1 and a
+ * cause when it went wrong before the first.
+ */
+static int
+take_lists(struct usbip_source *s, struct usb_listener *l, struct cause *why)
+{
+	const int fd = connect_to(s, why);
+	int lists = 0;
+
+	if (fd < 0)
+		return -1;
+	for (;;) {
+		struct usbip_device_entry *entries;
+		size_t count;
+		int rc;
+
+		/* That it pushes shows by a second list. */
+		s->may_be_late = lists > 0;
+		rc = importer_receive_list(fd, wait_for_bytes, s, &entries,
+		    &count, why);
+		if (rc <= 0) {
+			close(fd);
+			return lists > 0 || rc == 0 ? lists : -1;
+		}
+		s->pushes = ++lists > 1;
+		s->failures = 0;
+		note_list(s, entries, count, l);
+		free(entries);
+	}
+}
+
+/* ---- The loop ---- */
+
+static void
+pause_for(struct usbip_source *s, int ms)
+{
+	if (!quitting(s))
+		waker_wait(s->waker, ms);
+}
+
+static void
+note_away(struct usbip_source *s, struct usb_listener *l,
+    const struct cause *why)
+{
+	char text[sizeof why->text + 64];
+	const size_t n =
+	    s->failures < AWAY_PAUSES ? s->failures : AWAY_PAUSES - 1;
+
+	if (s->failures++ == 0) {
+		snprintf(text, sizeof text, "away, trying again: %s",
+		    why->text);
+		l->trouble(l, text);
+	}
+	/* What it had is gone with it, but what we have imported: that will
+	 * tell by its own connection. */
+	s->pushes = false;
+	note_list(s, NULL, 0, l);
+	pause_for(s, away_pauses_ms[n]);
+}
+
+static int
+run(struct usb_source *base, struct usb_listener *l, struct cause *why)
+{
+	struct usbip_source *s = self(base);
+
+	while (!quitting(s)) {
+		const bool was_away = s->failures > 0;
+		const int lists = take_lists(s, l, why);
+
+		if (lists > 0 && was_away)
+			l->trouble(l, "back");
+		if (lists < 0)
+			note_away(s, l, why);
+		else if (!s->pushes)
+			pause_for(s, POLL_MS);
+	}
+	return 0;
+}
+
+static void
+rescan(struct usb_source *s)
+{
+	waker_wake(self(s)->waker);
+}
+
+static void
+quit(struct usb_source *s)
+{
+	atomic_store_explicit(&self(s)->quitting, true, memory_order_relaxed);
+	waker_wake(self(s)->waker);
+}
+
+static int
+open_device(struct usb_source *base, const struct usb_ident *ident,
+    struct transport **out, struct cause *why)
+{
+	struct usbip_source *s = self(base);
+
+	return transport_usbip_open(s, &s->server, ident->key, out, why);
+}
+
+static void
+do_free(struct usb_source *base)
+{
+	struct usbip_source *s = self(base);
+
+	while (s->known != NULL) {
+		struct known *k = s->known;
+
+		s->known = k->next;
+		free(k);
+	}
+	pthread_mutex_destroy(&s->lock);
+	waker_put(s->waker);
+	free(s);
+}
+
+static const struct usb_source_ops ops = {
+	.run = run,
+	.rescan = rescan,
+	.quit = quit,
+	.open = open_device,
+	.free = do_free,
+};
+
+struct usb_source *
+usb_source_usbip_new(const char *address, struct cause *why)
+{
+	struct usbip_source *s = calloc(1, sizeof *s);
+	char text[SOCK_ADDR_TEXT_MAX];
+
+	if (s == NULL || (s->waker = waker_new()) == NULL) {
+		free(s);
+		cause_set(why, "no memory or descriptors for the USB/IP "
+		    "server %s", address);
+		return NULL;
+	}
+	if (sock_addr_parse(&s->server, address, USBIP_PORT, why) < 0) {
+		waker_put(s->waker);
+		free(s);
+		return NULL;
+	}
+	pthread_mutex_init(&s->lock, NULL);
+	snprintf(s->name, sizeof s->name, "usbip %s",
+	    sock_addr_text(text, &s->server));
+	s->base.ops = &ops;
+	s->base.name = s->name;
+	return &s->base;
+}

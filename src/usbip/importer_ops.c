@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The operations that come before URBs: lists of devices, and the import. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/cursor.h"
+#include "usbip/importer.h"
+
+/* ---- Import ---- */
+
+static bool
+send_import(int fd, const char *busid)
+{
+	const struct usbip_op op = { .version = USBIP_VERSION,
+		.code = USBIP_REQ_IMPORT };
+	uint8_t bytes[USBIP_REQ_IMPORT_SIZE];
+
+	usbip_op_encode(bytes, &op);
+	usbip_busid_encode(bytes + USBIP_OP_SIZE, busid);
+	return sock_send_all(fd, bytes, sizeof bytes) == 0;
+}
+
+/* Limits how long each blocking receive may take. */
+static void
+set_receive_timeout(int fd, int timeout_ms)
+{
+	const struct timeval tv = { .tv_sec = timeout_ms / 1000,
+		.tv_usec = timeout_ms % 1000 * 1000 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+}
+
+static int
+receive_import(int fd, const char *busid, struct usbip_device_entry *out,
+    uint32_t *status, struct cause *why)
+{
+	uint8_t bytes[USBIP_DEVICE_SIZE];
+	struct usbip_op op;
+
+	if (sock_recv_all(fd, bytes, USBIP_OP_SIZE) < 0)
+		return cause_set(why, "no answer to the import of %s: %s",
+		    busid, strerror(errno == EAGAIN ? ETIMEDOUT : errno));
+	usbip_op_decode(&op, bytes);
+	if (op.version != USBIP_VERSION || op.code != USBIP_REP_IMPORT)
+		return cause_set(why, "the server speaks version %04x of "
+		    "USB/IP, not %04x", op.version, USBIP_VERSION);
+	*status = op.status;
+	if (op.status != USBIP_ST_OK)
+		return cause_set(why, "the server refuses to export %s: %s",
+		    busid, usbip_status_text(op.status));
+	if (sock_recv_all(fd, bytes, sizeof bytes) < 0)
+		return cause_set(why, "the answer to the import of %s is cut "
+		    "short: %s", busid, strerror(errno));
+	usbip_device_decode(out, bytes);
+	if (strcmp(out->busid, busid) != 0)
+		return cause_set(why, "the server exported %s when asked for "
+		    "%s", out->busid, busid);
+	return 0;
+}
+
+int
+importer_attach(const struct sock_addr *server, const char *busid,
+    int timeout_ms, struct usbip_device_entry *out, uint32_t *status,
+    struct cause *why)
+{
+	const int fd = sock_connect(server, timeout_ms, why);
+
+	*status = USBIP_ST_OK;
+	if (fd < 0)
+		return -1;
+	sock_set_keepalive(fd);
+	set_receive_timeout(fd, timeout_ms);
+	if (!send_import(fd, busid)) {
+		cause_set(why, "cannot ask for %s: %s", busid,
+		    strerror(errno));
+	} else if (receive_import(fd, busid, out, status, why) == 0) {
+		set_receive_timeout(fd, 0);
+		return fd;
+	}
+	close(fd);
+	return -1;
+}
+
+/* ---- Lists ---- */
+
+bool
+importer_request_list(int fd, bool watch)
+{
+	const struct usbip_op op = { .version = USBIP_VERSION,
+		.code = USBIP_REQ_DEVLIST,
+		.status = watch ? USBIP_WATCH : 0 };
+	uint8_t bytes[USBIP_OP_SIZE];
+
+	usbip_op_encode(bytes, &op);
+	return sock_send_all(fd, bytes, sizeof bytes) == 0;
+}
+
+struct source {
+	int fd;
+	importer_wait *wait;
+	void *arg;
+};
+
+/* 1: all of it.  0: given up, or closed before the first byte.  -1: errno. */
+static int
+receive(const struct source *s, uint8_t *into, size_t len)
+{
+	const size_t wanted = len;
+
+	while (len > 0) {
+		ssize_t n;
+
+		if (!s->wait(s->arg, s->fd))
+			return 0;
+		n = recv(s->fd, into, len, MSG_DONTWAIT);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n == 0 && len == wanted)
+			return 0;
+		if (n == 0)
+			errno = ECONNRESET;
+		if (n <= 0)
+			return -1;
+		into += n;
+		len -= (size_t)n;
+	}
+	return 1;
+}
+
+static int
+receive_entry(const struct source *s, struct usbip_device_entry *e)
+{
+	uint8_t bytes[USBIP_DEVICE_SIZE];
+	uint8_t interfaces[255 * USBIP_INTERFACE_SIZE];
+	const int rc = receive(s, bytes, sizeof bytes);
+
+	if (rc <= 0)
+		return rc;
+	usbip_device_decode(e, bytes);
+	return receive(s, interfaces,
+	    (size_t)e->interface_count * USBIP_INTERFACE_SIZE);
+}
+
+static int
+receive_entries(const struct source *s, struct usbip_device_entry *entries,
+    size_t count, struct cause *why)
+{
+	for (size_t i = 0; i < count; i++) {
+		const int rc = receive_entry(s, &entries[i]);
+
+		if (rc < 0)
+			return cause_set(why, "its list of devices is cut "
+			    "short: %s", strerror(errno));
+		if (rc == 0)
+			return 0;
+	}
+	return 1;
+}
+
+int
+importer_receive_list(int fd, importer_wait *wait, void *arg,
+    struct usbip_device_entry **entries, size_t *count, struct cause *why)
+{
+	const struct source s = { fd, wait, arg };
+	uint8_t head[USBIP_DEVLIST_HEAD_SIZE];
+	struct reader r = reader_over(head + USBIP_OP_SIZE, 4);
+	struct usbip_op op;
+	int rc = receive(&s, head, sizeof head);
+
+	if (rc == 0)
+		return 0;
+	if (rc < 0)
+		return cause_set(why, "no list of devices: %s",
+		    strerror(errno));
+	usbip_op_decode(&op, head);
+	if (op.version != USBIP_VERSION || op.code != USBIP_REP_DEVLIST)
+		return cause_set(why, "it speaks version %04x of USB/IP, not "
+		    "%04x", op.version, USBIP_VERSION);
+	if (op.status != USBIP_ST_OK)
+		return cause_set(why, "it gives no list of devices: %s",
+		    usbip_status_text(op.status));
+	*count = read_be32(&r);
+	if (*count > USBIP_DEVLIST_MAX)
+		return cause_set(why, "it claims to have %zu devices", *count);
+	*entries = calloc(*count + 1, sizeof **entries);
+	if (*entries == NULL)
+		return cause_set(why, "no memory for its %zu devices", *count);
+	rc = receive_entries(&s, *entries, *count, why);
+	if (rc <= 0)
+		free(*entries);
+	return rc;
+}
