@@ -25,7 +25,7 @@ set -u
 # shellcheck source=tests/environment
 . "$top_srcdir/tests/environment"
 
-PATH=$top_builddir:$top_builddir/tests/tools:$PATH
+PATH=$top_builddir:$top_builddir/tests/tools:$top_builddir/tests/e2e:$PATH
 
 DIR=$(mktemp -d "${TMPDIR:-/tmp}/muxd-e2e.XXXXXX") || exit 99
 SOCKET=$DIR/mux              # where muxd's clients connect
