@@ -100,7 +100,7 @@ actor_main(void *arg)
 	uint32_t coin = 1;
 
 	while (!quit) {
-		struct msg *m = mailbox_wait(&d->mailbox, d->waker, -1), *next;
+		struct msg *m = mailbox_wait(&d->mailbox, d->waker), *next;
 
 		for (; m != NULL; m = next) {
 			next = msg_next(m);
