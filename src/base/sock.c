@@ -62,10 +62,11 @@ sock_addr_parse(struct sock_addr *out, const char *text,
 			return cause_set(why, "'%s': ']' is missing", text);
 		port = host_end + 1;
 	} else {
-		host_end = strrchr(text, ':');
-		if (host_end == NULL)
-			host_end = text + strlen(text);
+		host_end = text + strcspn(text, ":");
 		port = host_end;
+		if (*port == ':' && strchr(port + 1, ':') != NULL)
+			return cause_set(why, "'%s': write an IPv6 address as "
+			    "[V6]:PORT", text);
 	}
 	if (host_end == host || (size_t)(host_end - host) >= sizeof out->host)
 		return cause_set(why, "'%s' names no host", text);
@@ -125,12 +126,32 @@ close_with(int fd, int error)
 	return -1;
 }
 
-/* Removes the socket file of a server that no longer answers. */
+/* Whether a server listens at `un`: 1, 0, or -1 with errno when it cannot be
+ * told.  Does not wait: one whose queue is full is there, too. */
+static int
+is_served(const struct sockaddr_un *un)
+{
+	const int fd = open_socket(AF_UNIX);
+	int error = 0;
+
+	if (fd < 0)
+		return -1;
+	if (sock_set_nonblocking(fd, true) < 0 ||
+	    connect(fd, (const struct sockaddr *)un, sizeof *un) < 0)
+		error = errno;
+	close(fd);
+	if (error == ECONNREFUSED || error == ENOENT)
+		return 0;
+	errno = error;
+	return error == 0 || error == EAGAIN ? 1 : -1;
+}
+
+/* Removes the socket file of a server that has gone, and nothing else. */
 static int
 remove_stale(const struct sockaddr_un *un)
 {
 	struct stat st;
-	int fd, answered;
+	int served;
 
 	if (lstat(un->sun_path, &st) < 0)
 		return errno == ENOENT ? 0 : -1;
@@ -138,16 +159,12 @@ remove_stale(const struct sockaddr_un *un)
 		errno = EEXIST;
 		return -1;
 	}
-	fd = open_socket(AF_UNIX);
-	if (fd < 0)
-		return -1;
-	answered = connect(fd, (const struct sockaddr *)un, sizeof *un) == 0;
-	close(fd);
-	if (answered) {
+	served = is_served(un);
+	if (served > 0)
 		errno = EADDRINUSE;
+	if (served != 0)
 		return -1;
-	}
-	return unlink(un->sun_path);
+	return unlink(un->sun_path) == 0 || errno == ENOENT ? 0 : -1;
 }
 
 static int
