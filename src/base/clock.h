@@ -63,7 +63,7 @@ moment_poll_timeout(struct moment now, struct moment deadline)
 		return -1;
 	if (deadline.ns <= now.ns)
 		return 0;
-	ms = (deadline.ns - now.ns + 999999) / 1000000;
+	ms = (deadline.ns - now.ns - 1) / 1000000 + 1;
 	return ms > 86400000 ? 86400000 : (int)ms;
 }
 

@@ -24,10 +24,13 @@ struct reader {
 	bool bad;
 };
 
+/* NULL with length 0 is an empty range, too. */
 static inline struct reader
 reader_over(const void *bytes, size_t len)
 {
-	return (struct reader){ bytes, (const uint8_t *)bytes + len, false };
+	const uint8_t *at = bytes != NULL ? bytes : (const void *)"";
+
+	return (struct reader){ at, at + len, false };
 }
 
 static inline size_t
@@ -55,6 +58,8 @@ read_copy(struct reader *r, void *into, size_t len)
 {
 	const uint8_t *from = read_bytes(r, len);
 
+	if (len == 0)
+		return;
 	if (from != NULL)
 		memcpy(into, from, len);
 	else
@@ -115,7 +120,9 @@ struct writer {
 static inline struct writer
 writer_over(void *bytes, size_t len)
 {
-	return (struct writer){ bytes, bytes, (uint8_t *)bytes + len, false };
+	uint8_t *at = bytes != NULL ? bytes : (void *)"";
+
+	return (struct writer){ at, at, at + len, false };
 }
 
 static inline size_t
