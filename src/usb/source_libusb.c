@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/*
+ * The phones on this host's USB.  Whatever happens (libusb's hotplug callback,
+ * the clock where there is none, a rescan), the answer is the same: look at the
+ * list of devices and tell what is different.  So nothing depends on the order
+ * or on the completeness of events, and nothing is done inside a callback.
+ */
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "usb/transport_libusb.h"
+
+/* Where libusb cannot tell of changes, the list is looked at this often. */
+#define POLL_MS 1000
+/* Otherwise nothing needs a look before it says so. */
+#define IDLE_MS 60000
+/* libusb cannot wait for events this many times in a row: it never will. */
+#define FAULTS_MAX 10
+
+#define VENDOR_APPLE 0x05ac
+
+struct known {
+	struct known *next;
+	struct usb_ident ident;
+	bool seen; /* in the newest list */
+};
+
+struct local_source {
+	struct usb_source base; /* first */
+	bool wants_hotplug;
+	struct read_budget budget; /* of all devices that were opened here */
+
+	/* The context changes at a rescan, and quit() wakes it from elsewhere:
+	 * a few times in the daemon's life. */
+	pthread_mutex_t lock;
+	libusb_context *ctx; /* written by the monitor, under `lock` */
+	_Atomic bool quitting;
+	_Atomic bool rescan;
+
+	/* ---- The monitor's ---- */
+	bool hotplug; /* libusb tells of changes */
+	bool changed; /* and has told */
+	struct known *known;
+};
+
+static struct local_source *
+self(struct usb_source *s)
+{
+	return (struct local_source *)s;
+}
+
+/* ---- Differences ---- */
+
+static void
+note_left(struct known **at, struct usb_listener *l)
+{
+	struct known *k = *at;
+
+	*at = k->next;
+	l->left(l, k->ident.key);
+	free(k);
+}
+
+static void
+note_device(struct local_source *s, const struct usb_ident *ident,
+    struct usb_listener *l)
+{
+	struct known **at = &s->known, *k;
+
+	while (*at != NULL && strcmp((*at)->ident.key, ident->key) != 0)
+		at = &(*at)->next;
+	k = *at;
+	if (k != NULL && k->ident.address == ident->address &&
+	    k->ident.product == ident->product) {
+		k->seen = true;
+		return;
+	}
+	/* In the same port, but another address: it was away meanwhile. */
+	if (k != NULL)
+		note_left(at, l);
+	k = calloc(1, sizeof *k);
+	if (k == NULL) {
+		l->trouble(l, "no memory to note a device");
+		return;
+	}
+	k->ident = *ident;
+	k->seen = true;
+	k->next = s->known;
+	s->known = k;
+	l->arrived(l, &k->ident);
+}
+
+static void
+note_list(struct local_source *s, libusb_device **list, ssize_t count,
+    struct usb_listener *l)
+{
+	for (struct known *k = s->known; k != NULL; k = k->next)
+		k->seen = false;
+	for (ssize_t i = 0; i < count; i++) {
+		struct usb_ident ident;
+
+		if (local_describe(list[i], &ident) &&
+		    usb_is_phone(ident.vendor, ident.product))
+			note_device(s, &ident, l);
+	}
+	for (struct known **at = &s->known; *at != NULL;)
+		if (!(*at)->seen)
+			note_left(at, l);
+		else
+			at = &(*at)->next;
+}
+
+static void
+scan(struct local_source *s, struct usb_listener *l)
+{
+	libusb_device **list;
+	ssize_t count;
+
+	s->changed = false;
+	count = libusb_get_device_list(s->ctx, &list);
+	if (count < 0) {
+		l->trouble(l, "cannot list the USB devices of this host");
+		return;
+	}
+	note_list(s, list, count, l);
+	libusb_free_device_list(list, 1);
+}
+
+/* ---- Contexts ---- */
+
+/* In libusb's event handling, where almost nothing may be called: just a note. */
+static int LIBUSB_CALL
+on_hotplug(libusb_context *ctx, libusb_device *device,
+    libusb_hotplug_event event, void *arg)
+{
+	struct local_source *s = arg;
+
+	(void)ctx;
+	(void)device;
+	(void)event;
+	s->changed = true;
+	return 0;
+}
+
+static void
+watch(struct local_source *s)
+{
+	s->hotplug = s->wants_hotplug &&
+	    libusb_has_capability(LIBUSB_CAP_HAS_HOTPLUG) != 0 &&
+	    libusb_hotplug_register_callback(s->ctx,
+		LIBUSB_HOTPLUG_EVENT_DEVICE_ARRIVED |
+		    LIBUSB_HOTPLUG_EVENT_DEVICE_LEFT,
+		0, VENDOR_APPLE, LIBUSB_HOTPLUG_MATCH_ANY,
+		LIBUSB_HOTPLUG_MATCH_ANY, on_hotplug, s, NULL) == 0;
+}
+
+/*
+ * A list without gaps: a new context enumerates, where one that follows events
+ * knows only of what it was told.
+ */
+static void
+renew(struct local_source *s, struct usb_listener *l)
+{
+	libusb_context *fresh, *old = s->ctx;
+
+	if (libusb_init(&fresh) < 0) {
+		l->trouble(l, "cannot look at the USB anew");
+		return;
+	}
+	pthread_mutex_lock(&s->lock);
+	s->ctx = fresh;
+	pthread_mutex_unlock(&s->lock);
+	libusb_exit(old); /* and with it its callback */
+	watch(s);
+}
+
+/* ---- The loop ---- */
+
+static bool
+quitting(struct local_source *s)
+{
+	return atomic_load_explicit(&s->quitting, memory_order_relaxed);
+}
+
+/* Whether the list is worth a look. */
+static bool
+is_due(struct local_source *s, struct usb_listener *l)
+{
+	if (atomic_exchange_explicit(&s->rescan, false, memory_order_relaxed)) {
+		renew(s, l);
+		return true;
+	}
+	return s->changed || (s->wants_hotplug && !s->hotplug);
+}
+
+static int
+wait_for_events(struct local_source *s)
+{
+	const int ms = s->wants_hotplug && !s->hotplug ? POLL_MS : IDLE_MS;
+	struct timeval tv = { .tv_sec = ms / 1000 };
+	const int r =
+	    libusb_handle_events_timeout_completed(s->ctx, &tv, NULL);
+
+	return r == LIBUSB_ERROR_INTERRUPTED ? 0 : r;
+}
+
+static int
+run(struct usb_source *base, struct usb_listener *l, struct cause *why)
+{
+	struct local_source *s = self(base);
+	int faults = 0;
+
+	watch(s);
+	scan(s, l);
+	while (!quitting(s)) {
+		const int r = wait_for_events(s);
+
+		faults = r < 0 ? faults + 1 : 0;
+		if (faults == FAULTS_MAX)
+			return cause_set(why, "cannot wait for USB events: %s",
+			    usb_error_text(local_error(r)));
+		if (is_due(s, l))
+			scan(s, l);
+	}
+	return 0;
+}
+
+/* The wake-up stays with libusb until its events are handled next, so it cannot
+ * be lost between a look at the flags and the wait. */
+static void
+wake(struct local_source *s)
+{
+	pthread_mutex_lock(&s->lock);
+	libusb_interrupt_event_handler(s->ctx);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void
+rescan(struct usb_source *base)
+{
+	atomic_store_explicit(&self(base)->rescan, true, memory_order_relaxed);
+	wake(self(base));
+}
+
+static void
+quit(struct usb_source *base)
+{
+	atomic_store_explicit(&self(base)->quitting, true,
+	    memory_order_relaxed);
+	wake(self(base));
+}
+
+static int
+open_device(struct usb_source *base, const struct usb_ident *ident,
+    struct transport **out, struct cause *why)
+{
+	return local_open(&self(base)->budget, ident, out, why);
+}
+
+static void
+do_free(struct usb_source *base)
+{
+	struct local_source *s = self(base);
+
+	while (s->known != NULL) {
+		struct known *k = s->known;
+
+		s->known = k->next;
+		free(k);
+	}
+	libusb_exit(s->ctx);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+static const struct usb_source_ops ops = {
+	.run = run,
+	.rescan = rescan,
+	.quit = quit,
+	.open = open_device,
+	.free = do_free,
+};
+
+struct usb_source *
+usb_source_libusb_new(bool hotplug, struct cause *why)
+{
+	struct local_source *s = calloc(1, sizeof *s);
+	int r = LIBUSB_ERROR_NO_MEM;
+
+	if (s != NULL)
+		r = libusb_init(&s->ctx);
+	if (r < 0) {
+		free(s);
+		cause_set(why, "the USB of this host cannot be used: %s",
+		    usb_error_text(local_error(r)));
+		return NULL;
+	}
+	pthread_mutex_init(&s->lock, NULL);
+	read_budget_init(&s->budget);
+	s->wants_hotplug = hotplug;
+	s->base.ops = &ops;
+	s->base.name = "usb";
+	return &s->base;
+}

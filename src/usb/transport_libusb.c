@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* A local device as a transport: opening, bring-up, end. */
+
+#include "usb/transport_libusb.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* How long cancelled transfers may take to come back; stop() promises a second
+ * in all. */
+#define REAP_MS 800
+
+int
+local_error(int libusb_error)
+{
+	switch (libusb_error) {
+	case LIBUSB_SUCCESS:
+		return USB_OK;
+	case LIBUSB_ERROR_TIMEOUT:
+		return USB_ERROR_TIMEOUT;
+	case LIBUSB_ERROR_PIPE:
+		return USB_ERROR_STALL;
+	case LIBUSB_ERROR_NO_DEVICE:
+	case LIBUSB_ERROR_NOT_FOUND:
+		return USB_ERROR_GONE;
+	case LIBUSB_ERROR_BUSY:
+		return USB_ERROR_BUSY;
+	case LIBUSB_ERROR_ACCESS:
+		return USB_ERROR_ACCESS;
+	case LIBUSB_ERROR_NO_MEM:
+		return USB_ERROR_NO_MEM;
+	case LIBUSB_ERROR_NOT_SUPPORTED:
+		return USB_ERROR_UNSUPPORTED;
+	case LIBUSB_ERROR_OVERFLOW:
+		return USB_ERROR_OVERFLOW;
+	default:
+		return USB_ERROR_IO;
+	}
+}
+
+void
+local_fail(struct local_transport *t, int error)
+{
+	int ok = USB_OK;
+
+	atomic_compare_exchange_strong_explicit(&t->failure, &ok, error,
+	    memory_order_relaxed, memory_order_relaxed);
+	/* It may be the writer that fails while the reader waits. */
+	libusb_interrupt_event_handler(t->ctx);
+}
+
+/* ---- Transfers ---- */
+
+int
+local_submit(struct local_transport *t, struct libusb_transfer *x)
+{
+	int r;
+
+	/* Counted before, because it may be done before submit returns. */
+	atomic_fetch_add_explicit(&t->flying, 1, memory_order_relaxed);
+	r = libusb_submit_transfer(x);
+	if (r < 0)
+		atomic_fetch_sub_explicit(&t->flying, 1, memory_order_relaxed);
+	return r;
+}
+
+int
+local_reap(struct local_transport *t, const struct libusb_transfer *x)
+{
+	atomic_fetch_sub_explicit(&t->flying, 1, memory_order_relaxed);
+	switch (x->status) {
+	case LIBUSB_TRANSFER_COMPLETED:
+		return USB_OK;
+	case LIBUSB_TRANSFER_STALL:
+		return USB_ERROR_STALL;
+	case LIBUSB_TRANSFER_CANCELLED:
+	case LIBUSB_TRANSFER_NO_DEVICE:
+		return USB_ERROR_GONE;
+	case LIBUSB_TRANSFER_OVERFLOW:
+		return USB_ERROR_OVERFLOW;
+	case LIBUSB_TRANSFER_TIMED_OUT:
+		return USB_ERROR_TIMEOUT;
+	case LIBUSB_TRANSFER_ERROR:
+		break;
+	}
+	return USB_ERROR_IO;
+}
+
+/* ---- Bring-up ---- */
+
+static int
+control(struct transport *base, const struct usb_setup_packet *setup,
+    void *data, unsigned timeout_ms)
+{
+	/* To libusb 0 means for ever. */
+	const int r = libusb_control_transfer(local_of(base)->handle,
+	    setup->request_type, setup->request, setup->value, setup->index,
+	    data, setup->length, timeout_ms > 0 ? timeout_ms : 1);
+
+	return r < 0 ? local_error(r) : r;
+}
+
+static int
+get_configuration(struct transport *base)
+{
+	int value = 0;
+	const int r =
+	    libusb_get_configuration(local_of(base)->handle, &value);
+
+	return r < 0 ? local_error(r) : value;
+}
+
+/* Systems without drivers in the way say that they cannot; that is fine. */
+static void
+detach_driver(struct local_transport *t, int interface)
+{
+	if (libusb_kernel_driver_active(t->handle, interface) == 1)
+		libusb_detach_kernel_driver(t->handle, interface);
+}
+
+static int
+set_configuration(struct transport *base, int value, int interfaces)
+{
+	struct local_transport *t = local_of(base);
+
+	for (int i = 0; i < interfaces; i++)
+		detach_driver(t, i);
+	return local_error(libusb_set_configuration(t->handle, value));
+}
+
+static int
+claim(struct transport *base, int interface)
+{
+	struct local_transport *t = local_of(base);
+	int r;
+
+	detach_driver(t, interface);
+	r = libusb_claim_interface(t->handle, interface);
+	if (r == 0)
+		t->claimed = interface;
+	return local_error(r);
+}
+
+static int
+clear_halt(struct transport *base, uint8_t endpoint)
+{
+	return local_error(
+	    libusb_clear_halt(local_of(base)->handle, endpoint));
+}
+
+static int
+reset(struct transport *base)
+{
+	struct local_transport *t = local_of(base);
+	const int r = libusb_reset_device(t->handle);
+
+	local_fail(t, USB_ERROR_GONE);
+	/* "Not found": it is back already, as another device. */
+	return r == LIBUSB_ERROR_NOT_FOUND ? USB_OK : local_error(r);
+}
+
+/* ---- End ---- */
+
+static void
+interrupt(struct transport *base)
+{
+	struct local_transport *t = local_of(base);
+
+	/* Release: pairs with the acquire in local_read().  The wake-up stays
+	 * with libusb until its events are handled next. */
+	if (!atomic_exchange_explicit(&t->interrupted, true,
+		memory_order_release))
+		libusb_interrupt_event_handler(t->ctx);
+}
+
+static void
+halt(struct transport *base)
+{
+	struct local_transport *t = local_of(base);
+
+	/* Release: pairs with the acquires in local_read() and local_write(),
+	 * neither of which ever waits inside a submit. */
+	atomic_store_explicit(&t->halted, true, memory_order_release);
+	libusb_interrupt_event_handler(t->ctx);
+}
+
+static bool
+any_flying(struct local_transport *t)
+{
+	return atomic_load_explicit(&t->flying, memory_order_acquire) > 0;
+}
+
+/* Cancels everything and waits for it to come back.  False: some does not. */
+static bool
+reap_all(struct local_transport *t)
+{
+	const struct moment deadline = moment_after_ms(clock_now(), REAP_MS);
+	int left;
+
+	local_reads_cancel(t);
+	local_writes_cancel(t);
+	while (any_flying(t)) {
+		left = moment_poll_timeout(clock_now(), deadline);
+		if (left == 0 || !local_handle_events(t, left))
+			break;
+	}
+	return !any_flying(t);
+}
+
+/*
+ * Closing a device whose transfers have not come back can block for as long as
+ * the host controller is stuck, and would free what it writes into.  So all of
+ * it stays: context, handle, transfers, and the chunks of its reads.  Frames are
+ * only read from; their owners get them back, as always.
+ */
+static void
+leak(struct local_transport *t)
+{
+	t->leaked = true;
+	log_error("USB device %s: %d transfers do not end after %d ms; their "
+	    "memory is given up", t->key,
+	    atomic_load_explicit(&t->flying, memory_order_relaxed), REAP_MS);
+}
+
+static void
+stop(struct transport *base)
+{
+	struct local_transport *t = local_of(base);
+	bool reaped;
+
+	t->stopping = true;
+	atomic_store_explicit(&t->halted, true, memory_order_relaxed);
+	reaped = reap_all(t);
+	local_writes_abandon(t);
+	local_reads_drop(t);
+	if (!reaped) {
+		leak(t);
+		return;
+	}
+	local_writes_fini(t);
+	local_reads_fini(t);
+	if (t->claimed >= 0)
+		libusb_release_interface(t->handle, t->claimed);
+	libusb_close(t->handle);
+}
+
+static void
+do_free(struct transport *base)
+{
+	struct local_transport *t = local_of(base);
+
+	if (t->leaked)
+		return;
+	libusb_exit(t->ctx);
+	free(t);
+}
+
+static const struct transport_ops ops = {
+	.name = "libusb",
+	.control = control,
+	.get_configuration = get_configuration,
+	.set_configuration = set_configuration,
+	.claim = claim,
+	.clear_halt = clear_halt,
+	.reset = reset,
+	.start = local_start,
+	.read = local_read,
+	.write = local_write,
+	.interrupt = interrupt,
+	.halt = halt,
+	.stop = stop,
+	.free = do_free,
+};
+
+/* ---- Opening ---- */
+
+static enum usb_speed
+speed_of(int speed)
+{
+	switch (speed) {
+	case LIBUSB_SPEED_LOW:
+		return USB_SPEED_LOW;
+	case LIBUSB_SPEED_FULL:
+		return USB_SPEED_FULL;
+	case LIBUSB_SPEED_HIGH:
+		return USB_SPEED_HIGH;
+	case LIBUSB_SPEED_SUPER:
+		return USB_SPEED_SUPER;
+#if LIBUSB_API_VERSION >= 0x01000106
+	case LIBUSB_SPEED_SUPER_PLUS:
+		return USB_SPEED_SUPER_PLUS;
+#endif
+	default:
+		return USB_SPEED_UNKNOWN;
+	}
+}
+
+/* "BUS-PORT.PORT", as the kernel names devices; "BUS@ADDRESS" where the system
+ * does not tell ports. */
+static void
+make_key(struct usb_ident *ident)
+{
+	size_t at = (size_t)snprintf(ident->key, sizeof ident->key, "%u",
+	    ident->bus);
+
+	if (ident->port_count == 0)
+		snprintf(ident->key + at, sizeof ident->key - at, "@%u",
+		    ident->address);
+	for (unsigned i = 0; i < ident->port_count; i++)
+		at += (size_t)snprintf(ident->key + at,
+		    sizeof ident->key - at, "%c%u", i == 0 ? '-' : '.',
+		    ident->ports[i]);
+}
+
+bool
+local_describe(libusb_device *device, struct usb_ident *out)
+{
+	struct libusb_device_descriptor d;
+	int ports;
+
+	if (libusb_get_device_descriptor(device, &d) < 0)
+		return false;
+	memset(out, 0, sizeof *out);
+	out->bus = libusb_get_bus_number(device);
+	out->address = libusb_get_device_address(device);
+	ports = libusb_get_port_numbers(device, out->ports, USB_PORTS_MAX);
+	out->port_count = ports > 0 ? (uint8_t)ports : 0;
+	out->configurations = d.bNumConfigurations;
+	out->vendor = d.idVendor;
+	out->product = d.idProduct;
+	out->release = d.bcdDevice;
+	out->speed = speed_of(libusb_get_device_speed(device));
+	make_key(out);
+	return true;
+}
+
+/* 0 when there is none such: unplugged, or another one is in its place. */
+static int
+open_in(libusb_device **list, ssize_t count, const struct usb_ident *wanted,
+    libusb_device_handle **out)
+{
+	for (ssize_t i = 0; i < count; i++) {
+		struct usb_ident here;
+
+		if (local_describe(list[i], &here) &&
+		    strcmp(here.key, wanted->key) == 0 &&
+		    here.address == wanted->address)
+			return libusb_open(list[i], out);
+	}
+	return LIBUSB_ERROR_NO_DEVICE;
+}
+
+/* Enumerates and opens; libusb's error, 0 when it is open. */
+static int
+find_and_open(struct local_transport *t, const struct usb_ident *ident)
+{
+	libusb_device **list;
+	const ssize_t count = libusb_get_device_list(t->ctx, &list);
+	int r;
+
+	if (count < 0)
+		return (int)count;
+	r = open_in(list, count, ident, &t->handle);
+	libusb_free_device_list(list, 1);
+	return r;
+}
+
+static int
+open_failed(int r, const struct usb_ident *ident, struct cause *why)
+{
+	const int error = local_error(r);
+	const char *remedy = "";
+
+	if (error == USB_ERROR_ACCESS)
+		remedy = "; run the daemon as root, or let a udev rule give "
+			 "the device to its user";
+	else if (error == USB_ERROR_BUSY)
+		remedy = "; end the program that uses it";
+	cause_set(why, "device %s: cannot open it: %s%s", ident->key,
+	    usb_error_text(error), remedy);
+	return error;
+}
+
+static struct local_transport *
+new_transport(struct read_budget *budget, const struct usb_ident *ident)
+{
+	struct local_transport *t = calloc(1, sizeof *t);
+
+	if (t == NULL)
+		return NULL;
+	t->base.ops = &ops;
+	snprintf(t->key, sizeof t->key, "%s", ident->key);
+	t->budget = budget;
+	t->claimed = -1;
+	t->ready_end = &t->ready;
+	t->starved_since = MOMENT_NEVER;
+	queue_init(&t->parked);
+	queue_init(&t->returned);
+	return t;
+}
+
+int
+local_open(struct read_budget *budget, const struct usb_ident *ident,
+    struct transport **out, struct cause *why)
+{
+	struct local_transport *t = new_transport(budget, ident);
+	int r;
+
+	if (t == NULL)
+		return open_failed(LIBUSB_ERROR_NO_MEM, ident, why);
+	r = libusb_init(&t->ctx);
+	if (r < 0) {
+		free(t);
+		return open_failed(r, ident, why);
+	}
+	r = find_and_open(t, ident);
+	if (r < 0) {
+		libusb_exit(t->ctx);
+		free(t);
+		return open_failed(r, ident, why);
+	}
+	*out = &t->base;
+	return USB_OK;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef MUXD_USB_TRANSPORT_LIBUSB_H
+#define MUXD_USB_TRANSPORT_LIBUSB_H
+
+/*
+ * The USB of this host, through libusb: what its source, the opening of a
+ * device and its transfers share.
+ *
+ * Each opened device has a libusb context of its own, whose events its reader
+ * handles; so no device waits for another's callbacks.  Only portable calls of
+ * libusb are used: devices are found by enumeration and opened by their place.
+ *
+ * Threads: the reader's, but for what is said to be the writer's.  Between the
+ * two stand two lock-free queues and a few atomics; libusb does the rest.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <libusb.h>
+
+#include "actor/queue.h"
+#include "base/clock.h"
+#include "usb/read_budget.h"
+#include "usb/transport.h"
+
+/* Reads in flight that a device wants.  64 KiB are 1.5 ms of a high-speed bus,
+ * 128 KiB 0.3 ms at SuperSpeed: time enough for a reader to be scheduled. */
+#define LOCAL_READS_HIGH 4
+#define LOCAL_READS_SUPER 8
+
+struct local_transport;
+
+struct local_read {
+	struct local_transport *t;
+	struct libusb_transfer *transfer;
+	struct chunk *chunk; /* being filled; NULL: not in flight */
+};
+
+/*
+ * A frame on its way out: its data and, behind it, its empty packet.  Kept for
+ * reuse: the writer takes it, the reader returns it.
+ */
+struct local_write {
+	struct qnode node; /* spare, returned or parked */
+	struct local_write *next; /* of all that the device has */
+	struct local_transport *t;
+	struct tx *tx;
+	struct libusb_transfer *data, *zlp;
+	/* Of whoever submits: the writer, or the reader if it is parked. */
+	bool has_zlp, data_submitted;
+	_Atomic int left;    /* transfers that are not done; 0: not in use */
+	_Atomic int error;   /* the first of them */
+};
+
+struct local_transport {
+	struct transport base; /* first */
+	char key[64];          /* of the device, for log lines */
+	libusb_context *ctx;   /* until free(), because of interrupt() */
+	libusb_device_handle *handle;
+	int claimed; /* interface, -1: none */
+
+	_Atomic bool interrupted;
+	_Atomic bool halted;
+	/* A usb_error after which nothing will work again; the first counts. */
+	_Atomic int failure;
+	/* Transfers that libusb has, of both directions. */
+	_Atomic int flying;
+
+	/* ---- Reading: the reader's ---- */
+	struct read_budget *budget;
+	struct read_claim claim;
+	struct chunk_pool *pool; /* NULL before start() */
+	struct local_read reads[LOCAL_READS_SUPER];
+	int reads_flying;
+	struct chunk *ready; /* completed, oldest first, through `more` */
+	struct chunk **ready_end;
+	bool stalled;  /* IN: no new reads until it is cleared */
+	bool stopping; /* no new reads at all */
+	bool leaked;   /* transfers did not end: neither can this be freed */
+	/* Since when nothing could be submitted for want of memory. */
+	struct moment starved_since;
+
+	/* ---- Writing ---- */
+	uint8_t out;
+	/* Frames that found no memory wait here for the reader to submit them.
+	 * While there are any, the writer puts its frames behind them. */
+	struct queue parked;
+	_Atomic int parked_count;
+	struct qnode *unparked; /* taken from there; the reader's */
+	struct qnode *spare;    /* the writer's */
+	struct queue returned;
+	struct local_write *writes; /* all; the writer's, at the end anyone's */
+};
+
+static inline struct local_transport *
+local_of(struct transport *t)
+{
+	return (struct local_transport *)t;
+}
+
+/* libusb's error codes as a usb_error. */
+int local_error(int libusb_error);
+
+/* What a device is called, and where it is.  False: it cannot be told. */
+bool local_describe(libusb_device *device, struct usb_ident *out);
+
+/* Opens the device at the place of `ident`.  A usb_error and a cause, or
+ * USB_OK and *out.  Any thread. */
+int local_open(struct read_budget *budget, const struct usb_ident *ident,
+    struct transport **out, struct cause *why);
+
+/* Ends the transport; the first failure counts.  Any thread. */
+void local_fail(struct local_transport *t, int error);
+
+/* A transfer is handed to libusb, or libusb refuses it: one of its codes. */
+int local_submit(struct local_transport *t, struct libusb_transfer *x);
+/* It has come back: a usb_error. */
+int local_reap(struct local_transport *t, const struct libusb_transfer *x);
+
+static inline int
+local_failure(struct local_transport *t)
+{
+	return atomic_load_explicit(&t->failure, memory_order_relaxed);
+}
+
+/* ---- transport_libusb_read.c ---- */
+
+int local_start(struct transport *t, const struct usb_pipes *pipes,
+    struct chunk_pool *pool);
+int local_read(struct transport *t, struct chunk **out, int timeout_ms);
+/* Handles libusb's events, `timeout_ms` at most, or until the first.  False:
+ * libusb cannot. */
+bool local_handle_events(struct local_transport *t, int timeout_ms);
+void local_reads_cancel(struct local_transport *t);
+/* Puts back the chunks that nobody took. */
+void local_reads_drop(struct local_transport *t);
+void local_reads_fini(struct local_transport *t);
+
+/* ---- transport_libusb_write.c ---- */
+
+void local_write(struct transport *t, struct tx *tx);
+/* Submits what is parked, as far as there is memory. */
+void local_writes_unpark(struct local_transport *t);
+/* Calls done() for every frame that is not yet done. */
+void local_writes_abandon(struct local_transport *t);
+void local_writes_cancel(struct local_transport *t);
+void local_writes_fini(struct local_transport *t);
+
+#endif

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* Reads of a local device: several in flight, each into a chunk. */
+
+#include "usb/transport_libusb.h"
+
+/* With nothing in flight for want of memory there is no completion to wait
+ * for: try again this soon, and give up after that long. */
+#define RETRY_MS 10
+#define STARVED_MS 10000
+/* Otherwise nothing needs a look before it says so. */
+#define IDLE_MS 60000
+
+static void
+count_reads(struct local_transport *t, int change)
+{
+	t->reads_flying += change;
+	atomic_store_explicit(&t->base.reads_in_flight,
+	    (uint32_t)t->reads_flying, memory_order_relaxed);
+}
+
+static struct local_read *
+idle_read(struct local_transport *t)
+{
+	for (int i = 0; i < LOCAL_READS_SUPER; i++)
+		if (t->reads[i].chunk == NULL)
+			return &t->reads[i];
+	return NULL;
+}
+
+/* One more read in flight.  False: not now. */
+static bool
+submit_read(struct local_transport *t)
+{
+	struct local_read *r = idle_read(t);
+	struct chunk *c = r != NULL ? chunk_take(t->pool) : NULL;
+	int error;
+
+	if (c == NULL)
+		return false;
+	r->transfer->buffer = c->data;
+	r->transfer->length = CHUNK_SIZE;
+	error = local_submit(t, r->transfer);
+	if (error == 0) {
+		r->chunk = c;
+		count_reads(t, 1);
+		return true;
+	}
+	chunk_put(c);
+	/* Short of memory: what is in flight will make room, or time will. */
+	if (error != LIBUSB_ERROR_NO_MEM)
+		local_fail(t, local_error(error));
+	return false;
+}
+
+/* As many reads as the device may have. */
+static void
+fill(struct local_transport *t)
+{
+	if (t->stopping || t->stalled || local_failure(t) != USB_OK)
+		return;
+	read_budget_adjust(t->budget, &t->claim,
+	    t->claim.held - t->reads_flying);
+	while (t->reads_flying < t->claim.held && submit_read(t))
+		;
+}
+
+static void
+append_ready(struct local_transport *t, struct chunk *c, int len)
+{
+	c->offset = 0;
+	c->len = (uint32_t)len;
+	*t->ready_end = c;
+	t->ready_end = &c->more;
+}
+
+static void LIBUSB_CALL
+read_done(struct libusb_transfer *x)
+{
+	struct local_read *r = x->user_data;
+	struct local_transport *t = r->t;
+	struct chunk *c = r->chunk;
+	const int error = local_reap(t, x);
+
+	r->chunk = NULL;
+	count_reads(t, -1);
+	/* One that was cancelled may have got something before. */
+	if (error == USB_OK || x->actual_length > 0)
+		append_ready(t, c, x->actual_length);
+	else
+		chunk_put(c);
+	if (error == USB_ERROR_STALL)
+		t->stalled = true;
+	else if (error != USB_OK &&
+	    !(x->status == LIBUSB_TRANSFER_CANCELLED && t->stalled))
+		local_fail(t, error);
+	fill(t);
+}
+
+static int
+want(const struct local_transport *t)
+{
+	const int speed = libusb_get_device_speed(libusb_get_device(t->handle));
+
+	return speed >= LIBUSB_SPEED_SUPER ? LOCAL_READS_SUPER
+					   : LOCAL_READS_HIGH;
+}
+
+int
+local_start(struct transport *base, const struct usb_pipes *pipes,
+    struct chunk_pool *pool)
+{
+	struct local_transport *t = local_of(base);
+
+	t->out = pipes->out;
+	for (int i = 0; i < LOCAL_READS_SUPER; i++) {
+		struct local_read *r = &t->reads[i];
+
+		r->t = t;
+		r->transfer = libusb_alloc_transfer(0);
+		if (r->transfer == NULL)
+			return USB_ERROR_NO_MEM;
+		libusb_fill_bulk_transfer(r->transfer, t->handle, pipes->in,
+		    NULL, 0, read_done, r, 0);
+	}
+	read_budget_join(t->budget, &t->claim, want(t));
+	t->pool = pool;
+	fill(t);
+	return local_failure(t);
+}
+
+bool
+local_handle_events(struct local_transport *t, int timeout_ms)
+{
+	struct timeval tv = { .tv_sec = timeout_ms / 1000,
+		.tv_usec = timeout_ms % 1000 * 1000 };
+	const int r =
+	    libusb_handle_events_timeout_completed(t->ctx, &tv, NULL);
+
+	if (r == 0 || r == LIBUSB_ERROR_INTERRUPTED)
+		return true;
+	local_fail(t, local_error(r));
+	return false;
+}
+
+static struct chunk *
+take_ready(struct local_transport *t)
+{
+	struct chunk *c = t->ready;
+
+	t->ready = c->more;
+	if (t->ready == NULL)
+		t->ready_end = &t->ready;
+	c->more = NULL;
+	return c;
+}
+
+void
+local_reads_cancel(struct local_transport *t)
+{
+	for (int i = 0; i < LOCAL_READS_SUPER; i++)
+		if (t->reads[i].chunk != NULL)
+			libusb_cancel_transfer(t->reads[i].transfer);
+}
+
+/* The pipe is stalled and everything of it has come back. */
+static int
+clear_stall(struct local_transport *t)
+{
+	const int error = libusb_clear_halt(t->handle,
+	    t->reads[0].transfer->endpoint);
+
+	if (error < 0) {
+		local_fail(t, error == LIBUSB_ERROR_PIPE ? USB_ERROR_IO
+							 : local_error(error));
+		return local_failure(t);
+	}
+	t->stalled = false;
+	fill(t);
+	return USB_ERROR_STALL;
+}
+
+/* What there is to return without waiting: 1, or a usb_error; USB_OK: nothing
+ * yet. */
+static int
+outcome(struct local_transport *t, struct chunk **out)
+{
+	if (t->ready != NULL) {
+		*out = take_ready(t);
+		return 1;
+	}
+	/* Acquire: pairs with the release in halt(). */
+	if (atomic_load_explicit(&t->halted, memory_order_acquire))
+		return USB_ERROR_GONE;
+	if (local_failure(t) != USB_OK)
+		return local_failure(t);
+	if (t->stalled && t->reads_flying == 0)
+		return clear_stall(t);
+	return USB_OK;
+}
+
+/* Fails when nothing at all could be put in flight for long. */
+static void
+watch_starvation(struct local_transport *t)
+{
+	if (atomic_load_explicit(&t->flying, memory_order_relaxed) > 0)
+		t->starved_since = MOMENT_NEVER;
+	else if (t->starved_since.ns == MOMENT_NEVER.ns)
+		t->starved_since = clock_now();
+	else if (moment_ms_between(t->starved_since, clock_now()) > STARVED_MS)
+		local_fail(t, USB_ERROR_NO_MEM);
+}
+
+/* How long it may wait: not long while something waits for memory. */
+static int
+patience(struct local_transport *t, int left)
+{
+	const bool starved = (t->reads_flying == 0 && !t->stalled) ||
+	    atomic_load_explicit(&t->parked_count, memory_order_relaxed) > 0;
+	const int limit = starved ? RETRY_MS : IDLE_MS;
+
+	if (starved)
+		watch_starvation(t);
+	return left < 0 || left > limit ? limit : left;
+}
+
+/* Before it waits: everything is under way that can be. */
+static void
+prepare(struct local_transport *t)
+{
+	if (t->stalled)
+		/* A pipe is cleared when nothing is in flight on it. */
+		local_reads_cancel(t);
+	else if (t->reads_flying < t->claim.held)
+		fill(t);
+	local_writes_unpark(t);
+}
+
+int
+local_read(struct transport *base, struct chunk **out, int timeout_ms)
+{
+	struct local_transport *t = local_of(base);
+	struct moment deadline = MOMENT_NEVER;
+
+	if (t->ready != NULL)
+		return outcome(t, out);
+	if (timeout_ms >= 0)
+		deadline = moment_after_ms(clock_now(), timeout_ms);
+	for (;;) {
+		int left = -1, rc;
+
+		prepare(t);
+		rc = outcome(t, out);
+		/* Acquire: pairs with the release in interrupt(), whose wake-up
+		 * ends the wait below even if it comes right here. */
+		if (rc != USB_OK ||
+		    atomic_exchange_explicit(&t->interrupted, false,
+			memory_order_acquire))
+			return rc;
+		if (timeout_ms >= 0)
+			left = moment_poll_timeout(clock_now(), deadline);
+		local_handle_events(t, patience(t, left));
+		rc = outcome(t, out);
+		if (rc != USB_OK || left == 0)
+			return rc;
+	}
+}
+
+void
+local_reads_drop(struct local_transport *t)
+{
+	while (t->ready != NULL)
+		chunk_put(take_ready(t));
+}
+
+void
+local_reads_fini(struct local_transport *t)
+{
+	for (int i = 0; i < LOCAL_READS_SUPER; i++)
+		libusb_free_transfer(t->reads[i].transfer);
+	if (t->claim.held > 0)
+		read_budget_leave(t->budget, &t->claim);
+}
