@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The commands of the control socket.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "phone/farm.h"
+
+#define ARGS_MAX 4 /* the command's name included */
+
+struct call {
+	struct farm *farm;
+	struct phone *phone; /* of commands with a number */
+	char *arg[ARGS_MAX]; /* what follows the name and the number, or NULL */
+	struct json *j;
+};
+
+static void __attribute__((format(printf, 2, 3)))
+fail(struct call *c, const char *fmt, ...)
+{
+	char text[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	json_object(c->j, NULL);
+	json_string(c->j, "error", text);
+	json_end(c->j);
+}
+
+static void
+succeed(struct call *c)
+{
+	json_object(c->j, NULL);
+	json_bool(c->j, "ok", true);
+	json_end(c->j);
+}
+
+/* False, and an error: the argument is no number up to `most`. */
+static bool
+get_number(struct call *c, const char *text, uint64_t most, uint64_t *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = text != NULL ? strtoull(text, &end, 10) : 0;
+	if (text != NULL && *text >= '0' && *text <= '9' && *end == '\0' &&
+	    errno == 0 && *out <= most)
+		return true;
+	fail(c, "%s: expected a number up to %llu",
+	    text != NULL ? text : "an argument is missing",
+	    (unsigned long long)most);
+	return false;
+}
+
+/* False, and an error: the argument is neither word. */
+static bool
+get_choice(struct call *c, const char *text, const char *yes, const char *no,
+    bool *out)
+{
+	*out = text != NULL && strcmp(text, yes) == 0;
+	if (*out || (text != NULL && strcmp(text, no) == 0))
+		return true;
+	fail(c, "expected %s or %s", yes, no);
+	return false;
+}
+
+/* ---- Commands ----------------------------------------------------------- */
+
+static void
+do_list(struct call *c)
+{
+	json_object(c->j, NULL);
+	json_array(c->j, "phones");
+	for (unsigned i = 0; i < c->farm->count; i++) {
+		json_object(c->j, NULL);
+		phone_describe(&c->farm->phones[i], c->j);
+		json_end(c->j);
+	}
+	json_end(c->j);
+	json_end(c->j);
+}
+
+static void
+do_plug(struct call *c)
+{
+	phone_plug(c->phone);
+	succeed(c);
+}
+
+static void
+do_unplug(struct call *c)
+{
+	phone_unplug(c->phone);
+	succeed(c);
+}
+
+static void
+do_reset(struct call *c)
+{
+	phone_bounce(c->phone);
+	succeed(c);
+}
+
+static void
+set_stall(struct call *c, bool on)
+{
+	device_stall(phone_lock(c->phone), on);
+	phone_unlock(c->phone);
+	succeed(c);
+}
+
+static void
+do_stall(struct call *c)
+{
+	set_stall(c, true);
+}
+
+static void
+do_resume(struct call *c)
+{
+	set_stall(c, false);
+}
+
+static int
+digit(char c)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	const char *at = c != '\0' ? strchr(digits, c) : NULL;
+
+	return at != NULL ? (int)(at - digits) % 16 : -1;
+}
+
+/* Turns hexadecimal text into bytes, in its own place.  How many, or -1. */
+static long
+unhex(char *text)
+{
+	const size_t len = strlen(text);
+
+	if (len % 2 != 0)
+		return -1;
+	for (size_t i = 0; i < len / 2; i++) {
+		const int high = digit(text[2 * i]);
+		const int low = digit(text[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return -1;
+		text[i] = (char)(high << 4 | low);
+	}
+	return (long)(len / 2);
+}
+
+static void
+do_inject(struct call *c)
+{
+	char nothing[1] = "";
+	char *bytes = c->arg[0] != NULL ? c->arg[0] : nothing;
+	const long len = unhex(bytes);
+	struct device *d;
+	int result;
+
+	if (len < 0) {
+		fail(c, "expected pairs of hexadecimal digits");
+		return;
+	}
+	d = phone_lock(c->phone);
+	result = mux_inject(&d->mux, bytes, (size_t)len);
+	device_pump(d);
+	phone_unlock(c->phone);
+	if (result == 0)
+		succeed(c);
+	else
+		fail(c, "more than %d bytes, or out of memory", MUX_INJECT_MAX);
+}
+
+static void
+do_refuse(struct call *c)
+{
+	uint64_t port;
+	bool off = false;
+
+	if (!get_number(c, c->arg[0], 65535, &port))
+		return;
+	if (c->arg[1] != NULL && !get_choice(c, c->arg[1], "off", "on", &off))
+		return;
+	mux_refuse(&phone_lock(c->phone)->mux, (uint16_t)port, !off);
+	phone_unlock(c->phone);
+	succeed(c);
+}
+
+static void
+do_slow(struct call *c)
+{
+	uint64_t rate;
+
+	if (!get_number(c, c->arg[0], UINT64_C(1000000000000), &rate))
+		return;
+	device_slow(phone_lock(c->phone), rate);
+	phone_unlock(c->phone);
+	succeed(c);
+}
+
+static void
+do_window(struct call *c)
+{
+	struct device *d;
+	uint64_t bytes;
+
+	if (!get_number(c, c->arg[0], MUX_WINDOW_MAX, &bytes))
+		return;
+	d = phone_lock(c->phone);
+	mux_set_window(&d->mux, (uint32_t)bytes);
+	device_pump(d);
+	phone_unlock(c->phone);
+	succeed(c);
+}
+
+static void
+do_seq(struct call *c)
+{
+	uint64_t seq;
+
+	if (!get_number(c, c->arg[0], UINT32_MAX, &seq))
+		return;
+	phone_lock(c->phone)->mux.set.first_seq = (uint32_t)seq;
+	phone_unlock(c->phone);
+	succeed(c);
+}
+
+static void
+do_hang(struct call *c)
+{
+	bool on;
+
+	if (!get_choice(c, c->arg[0], "on", "off", &on))
+		return;
+	device_hang(phone_lock(c->phone), on);
+	phone_unlock(c->phone);
+	succeed(c);
+}
+
+static void
+do_mute(struct call *c)
+{
+	bool on;
+
+	if (!get_choice(c, c->arg[0], "on", "off", &on))
+		return;
+	phone_lock(c->phone)->mux.set.mute = on;
+	phone_unlock(c->phone);
+	succeed(c);
+}
+
+static void
+do_halt(struct call *c)
+{
+	bool in, done;
+
+	if (!get_choice(c, c->arg[0], "in", "out", &in))
+		return;
+	done = device_halt(phone_lock(c->phone), in);
+	phone_unlock(c->phone);
+	if (done)
+		succeed(c);
+	else
+		fail(c, "the phone has no mux endpoint at the moment");
+}
+
+static void
+do_counters(struct call *c)
+{
+	json_object(c->j, NULL);
+	json_array(c->j, "phones");
+	for (unsigned i = 0; i < c->farm->count; i++) {
+		struct phone *p = &c->farm->phones[i];
+
+		if (c->phone != NULL && c->phone != p)
+			continue;
+		json_object(c->j, NULL);
+		phone_report(p, c->j, true);
+		json_end(c->j);
+	}
+	json_end(c->j);
+	json_end(c->j);
+}
+
+static void
+do_quit(struct call *c)
+{
+	c->farm->quitting = true;
+	succeed(c);
+}
+
+enum number { NO_NUMBER, MAY_HAVE_NUMBER, NEEDS_NUMBER };
+
+static const struct command {
+	const char *name;
+	enum number number; /* of a phone, from 1 */
+	int most;           /* arguments behind it */
+	void (*run)(struct call *c);
+} commands[] = {
+	{ "list", NO_NUMBER, 0, do_list },
+	{ "counters", MAY_HAVE_NUMBER, 0, do_counters },
+	{ "plug", NEEDS_NUMBER, 0, do_plug },
+	{ "unplug", NEEDS_NUMBER, 0, do_unplug },
+	{ "reset", NEEDS_NUMBER, 0, do_reset },
+	{ "stall", NEEDS_NUMBER, 0, do_stall },
+	{ "resume", NEEDS_NUMBER, 0, do_resume },
+	{ "slow", NEEDS_NUMBER, 1, do_slow },
+	{ "hang", NEEDS_NUMBER, 1, do_hang },
+	{ "mute", NEEDS_NUMBER, 1, do_mute },
+	{ "halt", NEEDS_NUMBER, 1, do_halt },
+	{ "inject", NEEDS_NUMBER, 1, do_inject },
+	{ "refuse", NEEDS_NUMBER, 2, do_refuse },
+	{ "window", NEEDS_NUMBER, 1, do_window },
+	{ "seq", NEEDS_NUMBER, 1, do_seq },
+	{ "quit", NO_NUMBER, 0, do_quit },
+};
+
+/* Cuts the line into words: how many, or ARGS_MAX + 1 when there are more. */
+static int
+split(char *line, char *word[ARGS_MAX])
+{
+	char *rest = NULL;
+	int n = 0;
+
+	for (char *w = strtok_r(line, " \t\r", &rest); w != NULL;
+	     w = strtok_r(NULL, " \t\r", &rest)) {
+		if (n == ARGS_MAX)
+			return ARGS_MAX + 1;
+		word[n++] = w;
+	}
+	return n;
+}
+
+static const struct command *
+find_command(const char *name)
+{
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* Takes the phone's number from the words.  False, and an error: none such. */
+static bool
+take_phone(struct call *c, enum number number, char **word, int *count)
+{
+	uint64_t n;
+
+	if (number == NO_NUMBER || (number == MAY_HAVE_NUMBER && *count == 0))
+		return true;
+	if (!get_number(c, *count > 0 ? word[0] : NULL, c->farm->count, &n))
+		return false;
+	if (n == 0) {
+		fail(c, "phones are numbered from 1");
+		return false;
+	}
+	c->phone = &c->farm->phones[n - 1];
+	--*count;
+	memmove(word, word + 1, (size_t)*count * sizeof *word);
+	return true;
+}
+
+void
+command_run(struct farm *f, char *line, struct json *j)
+{
+	struct call c = { .farm = f, .j = j };
+	char *word[ARGS_MAX];
+	int count = split(line, word);
+	const struct command *command;
+
+	if (count == 0) {
+		fail(&c, "an empty line is no command");
+		return;
+	}
+	command = find_command(word[0]);
+	if (command == NULL) {
+		fail(&c, "'%s' is no command", word[0]);
+		return;
+	}
+	if (--count > 0)
+		memmove(word, word + 1,
+		    (size_t)(count < ARGS_MAX ? count : ARGS_MAX - 1) *
+			sizeof *word);
+	if (count >= ARGS_MAX) {
+		fail(&c, "%s: too many arguments", command->name);
+		return;
+	}
+	if (!take_phone(&c, command->number, word, &count))
+		return;
+	if (count > command->most) {
+		fail(&c, "%s: too many arguments", command->name);
+		return;
+	}
+	for (int i = 0; i < count; i++)
+		c.arg[i] = word[i];
+	command->run(&c);
+}

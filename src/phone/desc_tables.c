@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The phone's configurations, as data.
+ *
+ *	1  still image
+ *	2  audio control, audio streaming, HID
+ *	3  still image, mux
+ *	4  still image, mux, Ethernet
+ *	5  mode 2: still image, mux, screen capture
+ *	   modes 3, 4: still image, mux, NCM
+ *	6  mode 4: still image, mux, Ethernet, NCM
+ *
+ * Mode 5 has one configuration, with NCM and without the mux.
+ */
+#include "phone/descriptors.h"
+
+#define COUNT(a) ((uint8_t)(sizeof(a) / sizeof(a)[0]))
+
+/* ---- Strings ---------------------------------------------------------------
+ * The serial number is not here: it is the phone's own. */
+
+static const char *const texts[DESC_S_COUNT] = {
+	[DESC_S_MANUFACTURER] = "Apple Inc.",
+	[DESC_S_PRODUCT] = "iPhone",
+	[DESC_S_PTP] = "PTP",
+	[DESC_S_AUDIO] = "iPod USB Interface",
+	[DESC_S_PTP_MUX] = "PTP + Apple Mobile Device",
+	[DESC_S_PTP_MUX_ETHERNET] =
+	    "PTP + Apple Mobile Device + Apple USB Ethernet",
+	[DESC_S_MUX] = "Apple USB Multiplexor",
+	[DESC_S_ETHERNET] = "Apple USB Ethernet",
+	[DESC_S_VALERIA] = "Valeria",
+	[DESC_S_NCM] = "NCM Control",
+	[DESC_S_NCM_DATA] = "NCM Data",
+	[DESC_S_MAC] = "020000000001",
+	[DESC_S_PTP_MUX_VALERIA] = "PTP + Apple Mobile Device + Valeria",
+	[DESC_S_PTP_MUX_NCM] = "PTP + Apple Mobile Device + NCM",
+	[DESC_S_PTP_MUX_ETHERNET_NCM] =
+	    "PTP + Apple Mobile Device + Apple USB Ethernet + NCM",
+};
+
+const char *
+desc_text(unsigned index)
+{
+	return index < DESC_S_COUNT ? texts[index] : NULL;
+}
+
+/* ---- Interfaces --------------------------------------------------------- */
+
+static const struct desc_endpoint ptp_endpoints[] = {
+	{ 0x02, DESC_BULK, 0, 0 },
+	{ 0x81, DESC_BULK, 0, 0 },
+	{ 0x83, DESC_INTERRUPT, 64, 10 },
+};
+static const struct desc_interface ptp = {
+	.number = 0, .class = 6, .subclass = 1, .protocol = 1,
+	.name = DESC_S_PTP,
+	.endpoint_count = COUNT(ptp_endpoints), .endpoints = ptp_endpoints,
+};
+
+/* Audio class 1.0: header with one streaming interface, a digital audio
+ * interface as input terminal, the USB stream as output terminal. */
+static const uint8_t audio_control_extra[] = {
+	9, 0x24, 1, 0x00, 0x01, 30, 0, 1, 1,
+	12, 0x24, 2, 1, 0x02, 0x06, 0, 2, 0x03, 0x00, 0, 0,
+	9, 0x24, 3, 2, 0x01, 0x01, 0, 1, 0,
+};
+static const struct desc_interface audio_control = {
+	.number = 0, .class = 1, .subclass = 1,
+	.extra_len = COUNT(audio_control_extra), .extra = audio_control_extra,
+};
+static const struct desc_interface audio_idle = {
+	.number = 1, .class = 1, .subclass = 2,
+};
+/* PCM, two channels of 16 bits, at 32, 44.1 and 48 kHz. */
+static const uint8_t audio_stream_extra[] = {
+	7, 0x24, 1, 2, 1, 0x01, 0x00,
+	17, 0x24, 2, 1, 2, 2, 16, 3, 0x00, 0x7d, 0x00, 0x44, 0xac, 0x00, 0x80,
+	0xbb, 0x00,
+};
+static const struct desc_endpoint audio_endpoints[] = {
+	{ 0x81, DESC_ISOCHRONOUS, 192, 4 },
+};
+static const struct desc_interface audio_stream = {
+	.number = 1, .alternate = 1, .class = 1, .subclass = 2,
+	.endpoint_count = COUNT(audio_endpoints), .endpoints = audio_endpoints,
+	.extra_len = COUNT(audio_stream_extra), .extra = audio_stream_extra,
+};
+static const uint8_t hid_extra[] = {
+	9, 0x21, 0x11, 0x01, 0, 1, 0x22, 0x60, 0x00,
+};
+static const struct desc_endpoint hid_endpoints[] = {
+	{ 0x83, DESC_INTERRUPT, 64, 4 },
+};
+static const struct desc_interface hid = {
+	.number = 2, .class = 3,
+	.endpoint_count = COUNT(hid_endpoints), .endpoints = hid_endpoints,
+	.extra_len = COUNT(hid_extra), .extra = hid_extra,
+};
+
+static const struct desc_endpoint mux_endpoints[] = {
+	{ DESC_MUX_OUT, DESC_BULK, 0, 0 },
+	{ DESC_MUX_IN, DESC_BULK, 0, 0 },
+};
+static const struct desc_interface mux = {
+	.number = 1, .class = 0xff, .subclass = 0xfe, .protocol = 2,
+	.name = DESC_S_MUX,
+	.endpoint_count = COUNT(mux_endpoints), .endpoints = mux_endpoints,
+};
+
+static const struct desc_interface ethernet_idle = {
+	.number = 2, .class = 0xff, .subclass = 0xfd, .protocol = 1,
+	.name = DESC_S_ETHERNET,
+};
+static const struct desc_endpoint ethernet_endpoints[] = {
+	{ 0x86, DESC_BULK, 0, 0 },
+	{ 0x07, DESC_BULK, 0, 0 },
+};
+static const struct desc_interface ethernet = {
+	.number = 2, .alternate = 1,
+	.class = 0xff, .subclass = 0xfd, .protocol = 1,
+	.name = DESC_S_ETHERNET,
+	.endpoint_count = COUNT(ethernet_endpoints),
+	.endpoints = ethernet_endpoints,
+};
+
+static const struct desc_interface valeria_idle = {
+	.number = 2, .class = 0xff, .subclass = 0x2a, .protocol = 0xff,
+	.name = DESC_S_VALERIA,
+};
+static const struct desc_interface valeria = {
+	.number = 2, .alternate = 1,
+	.class = 0xff, .subclass = 0x2a, .protocol = 0xff,
+	.name = DESC_S_VALERIA,
+	.endpoint_count = COUNT(ethernet_endpoints),
+	.endpoints = ethernet_endpoints,
+};
+
+/* CDC 1.2: header, union of the two interfaces, Ethernet, NCM. */
+#define NCM_EXTRA(control, data)                                           \
+	{                                                                  \
+		5, 0x24, 0, 0x20, 0x01, 5, 0x24, 6, (control), (data), 13, \
+		    0x24, 15, DESC_S_MAC, 0, 0, 0, 0, 0xea, 0x05, 0, 0, 0, \
+		    6, 0x24, 26, 0, 1, 0,                                  \
+	}
+static const struct desc_endpoint ncm_control_endpoints[] = {
+	{ 0x88, DESC_INTERRUPT, 16, 8 },
+};
+static const struct desc_endpoint ncm_data_endpoints[] = {
+	{ 0x89, DESC_BULK, 0, 0 },
+	{ 0x0a, DESC_BULK, 0, 0 },
+};
+/* The two interfaces of NCM with numbers `n` and `n` + 1: NAME_control,
+ * NAME_idle, NAME_data. */
+#define NCM(prefix, n)                                                  \
+	static const uint8_t prefix##_extra[] = NCM_EXTRA(n, (n) + 1);  \
+	static const struct desc_interface prefix##_control = {         \
+		.number = (n), .class = 2, .subclass = 0x0d,            \
+		.name = DESC_S_NCM,                                     \
+		.endpoint_count = COUNT(ncm_control_endpoints),         \
+		.endpoints = ncm_control_endpoints,                     \
+		.extra_len = COUNT(prefix##_extra),                     \
+		.extra = prefix##_extra,                                \
+	};                                                              \
+	static const struct desc_interface prefix##_idle = {            \
+		.number = (n) + 1, .class = 10, .protocol = 1,          \
+		.name = DESC_S_NCM_DATA,                                \
+	};                                                              \
+	static const struct desc_interface prefix##_data = {            \
+		.number = (n) + 1, .alternate = 1,                      \
+		.class = 10, .protocol = 1, .name = DESC_S_NCM_DATA,    \
+		.endpoint_count = COUNT(ncm_data_endpoints),            \
+		.endpoints = ncm_data_endpoints,                        \
+	}
+NCM(ncm_at_0, 0);
+NCM(ncm_at_2, 2);
+NCM(ncm_at_3, 3);
+
+/* ---- Configurations ----------------------------------------------------- */
+
+static const struct desc_interface *const settings_1[] = { &ptp };
+static const struct desc_interface *const settings_2[] = {
+	&audio_control, &audio_idle, &audio_stream, &hid,
+};
+static const struct desc_interface *const settings_3[] = { &ptp, &mux };
+static const struct desc_interface *const settings_4[] = {
+	&ptp, &mux, &ethernet_idle, &ethernet,
+};
+static const struct desc_interface *const settings_valeria[] = {
+	&ptp, &mux, &valeria_idle, &valeria,
+};
+static const struct desc_interface *const settings_ncm[] = {
+	&ptp, &mux, &ncm_at_2_control, &ncm_at_2_idle, &ncm_at_2_data,
+};
+static const struct desc_interface *const settings_ethernet_ncm[] = {
+	&ptp, &mux, &ethernet_idle, &ethernet, &ncm_at_3_control,
+	&ncm_at_3_idle, &ncm_at_3_data,
+};
+static const struct desc_interface *const settings_ncm_only[] = {
+	&ncm_at_0_control, &ncm_at_0_idle, &ncm_at_0_data,
+};
+
+#define CONFIGURATION(text, interfaces, array) \
+	{ (text), (interfaces), COUNT(array), (array) }
+#define CLASSIC                                                    \
+	CONFIGURATION(DESC_S_PTP, 1, settings_1),                  \
+	    CONFIGURATION(DESC_S_AUDIO, 3, settings_2),            \
+	    CONFIGURATION(DESC_S_PTP_MUX, 2, settings_3),          \
+	    CONFIGURATION(DESC_S_PTP_MUX_ETHERNET, 3, settings_4)
+
+static const struct desc_configuration mode_1[] = { CLASSIC };
+static const struct desc_configuration mode_2[] = {
+	CLASSIC,
+	CONFIGURATION(DESC_S_PTP_MUX_VALERIA, 3, settings_valeria),
+};
+static const struct desc_configuration mode_3[] = {
+	CLASSIC,
+	CONFIGURATION(DESC_S_PTP_MUX_NCM, 4, settings_ncm),
+};
+static const struct desc_configuration mode_4[] = {
+	CLASSIC,
+	CONFIGURATION(DESC_S_PTP_MUX_NCM, 4, settings_ncm),
+	CONFIGURATION(DESC_S_PTP_MUX_ETHERNET_NCM, 5, settings_ethernet_ncm),
+};
+static const struct desc_configuration mode_5[] = {
+	CONFIGURATION(DESC_S_NCM, 2, settings_ncm_only),
+};
+
+const struct desc_configuration *
+desc_table(unsigned mode, unsigned *count)
+{
+	static const struct {
+		const struct desc_configuration *table;
+		unsigned count;
+	} modes[DESC_MODES] = {
+		{ mode_1, COUNT(mode_1) }, { mode_2, COUNT(mode_2) },
+		{ mode_3, COUNT(mode_3) }, { mode_4, COUNT(mode_4) },
+		{ mode_5, COUNT(mode_5) },
+	};
+
+	if (mode < 1 || mode > DESC_MODES) {
+		*count = 0;
+		return NULL;
+	}
+	*count = modes[mode - 1].count;
+	return modes[mode - 1].table;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "phone/descriptors.h"
+
+#include <string.h>
+
+#include "base/cursor.h"
+
+/* What one descriptor is written for: a profile, but "other speed" is full
+ * speed, at which the phone cannot be had otherwise. */
+struct speed_rules {
+	uint16_t bulk_packet;
+	uint8_t max_power; /* for 500 mA, in the speed's own unit */
+	bool companions;
+};
+static const struct speed_rules full_speed = { 64, 250, false };
+static const struct speed_rules high_speed = { 512, 250, false };
+static const struct speed_rules super_speed = { 1024, 62, true };
+
+static const struct speed_rules *
+rules_of(enum desc_speed speed)
+{
+	return speed == DESC_SUPER ? &super_speed : &high_speed;
+}
+
+uint16_t
+desc_bulk_packet(enum desc_speed speed)
+{
+	return rules_of(speed)->bulk_packet;
+}
+
+unsigned
+desc_configurations(unsigned mode)
+{
+	unsigned count;
+
+	desc_table(mode, &count);
+	return count;
+}
+
+const struct desc_configuration *
+desc_configuration(unsigned mode, unsigned value)
+{
+	unsigned count;
+	const struct desc_configuration *table = desc_table(mode, &count);
+
+	return value >= 1 && value <= count ? &table[value - 1] : NULL;
+}
+
+const struct desc_interface *
+desc_setting(const struct desc_configuration *c, unsigned number,
+    unsigned alternate)
+{
+	for (unsigned i = 0; i < c->setting_count; i++)
+		if (c->settings[i]->number == number &&
+		    c->settings[i]->alternate == alternate)
+			return c->settings[i];
+	return NULL;
+}
+
+static void
+write_device(struct writer *w, const struct desc_profile *p)
+{
+	const bool super = p->speed == DESC_SUPER;
+
+	write_u8(w, 18);
+	write_u8(w, DESC_DEVICE);
+	write_le16(w, super ? 0x0300 : 0x0200);
+	write_zeros(w, 3);          /* class: each interface has its own */
+	write_u8(w, super ? 9 : 64); /* of endpoint 0; super speed: 2 to the 9 */
+	write_le16(w, DESC_VENDOR);
+	write_le16(w, DESC_PRODUCT);
+	write_le16(w, DESC_RELEASE);
+	write_u8(w, DESC_S_MANUFACTURER);
+	write_u8(w, DESC_S_PRODUCT);
+	write_u8(w, DESC_S_SERIAL);
+	write_u8(w, (uint8_t)desc_configurations(p->mode));
+}
+
+/* What the device would be at the other speed; there is none at super speed. */
+static void
+write_qualifier(struct writer *w, const struct desc_profile *p)
+{
+	write_u8(w, 10);
+	write_u8(w, DESC_QUALIFIER);
+	write_le16(w, 0x0200);
+	write_zeros(w, 3);
+	write_u8(w, 64);
+	write_u8(w, (uint8_t)desc_configurations(p->mode));
+	write_u8(w, 0);
+}
+
+static void
+write_bos(struct writer *w)
+{
+	write_u8(w, 5);
+	write_u8(w, DESC_BOS);
+	write_le16(w, 5 + 7 + 10);
+	write_u8(w, 2);
+	/* USB 2.0 extension: link power management. */
+	write_u8(w, 7);
+	write_u8(w, DESC_CAPABILITY);
+	write_u8(w, 2);
+	write_le32(w, 0x00000002);
+	/* SuperSpeed: full, high and super speed; all functions from high. */
+	write_u8(w, 10);
+	write_u8(w, DESC_CAPABILITY);
+	write_u8(w, 3);
+	write_u8(w, 0);
+	write_le16(w, 0x000e);
+	write_u8(w, 2);
+	write_u8(w, 10);
+	write_le16(w, 2047);
+}
+
+static void
+write_endpoint(struct writer *w, const struct desc_endpoint *e,
+    const struct speed_rules *rules)
+{
+	const unsigned kind = e->attributes & 3;
+	const uint16_t packet = e->packet != 0 ? e->packet : rules->bulk_packet;
+
+	write_u8(w, 7);
+	write_u8(w, DESC_ENDPOINT);
+	write_u8(w, e->address);
+	write_u8(w, e->attributes);
+	write_le16(w, packet);
+	write_u8(w, e->interval);
+	if (!rules->companions)
+		return;
+	write_u8(w, 6);
+	write_u8(w, DESC_SS_COMPANION);
+	write_u8(w, kind == DESC_BULK ? 15 : 0); /* bMaxBurst */
+	write_u8(w, 0);
+	write_le16(w, kind == DESC_BULK ? 0 : packet);
+}
+
+static void
+write_setting(struct writer *w, const struct desc_interface *s,
+    const struct speed_rules *rules)
+{
+	write_u8(w, 9);
+	write_u8(w, DESC_INTERFACE);
+	write_u8(w, s->number);
+	write_u8(w, s->alternate);
+	write_u8(w, s->endpoint_count);
+	write_u8(w, s->class);
+	write_u8(w, s->subclass);
+	write_u8(w, s->protocol);
+	write_u8(w, s->name);
+	write_bytes(w, s->extra, s->extra_len);
+	for (unsigned i = 0; i < s->endpoint_count; i++)
+		write_endpoint(w, &s->endpoints[i], rules);
+}
+
+static void
+write_configuration(struct writer *w, const struct desc_profile *p,
+    enum desc_type type, unsigned index, const struct speed_rules *rules)
+{
+	const struct desc_configuration *c =
+	    desc_configuration(p->mode, index + 1);
+	struct writer head = *w;
+
+	if (c == NULL)
+		return;
+	write_room(w, 9);
+	for (unsigned i = 0; i < c->setting_count; i++)
+		write_setting(w, c->settings[i], rules);
+
+	write_u8(&head, 9);
+	write_u8(&head, (uint8_t)type);
+	write_le16(&head, (uint16_t)writer_used(w));
+	write_u8(&head, c->interface_count);
+	write_u8(&head, (uint8_t)(index + 1));
+	write_u8(&head, c->name);
+	write_u8(&head, 0xc0); /* its battery powers it */
+	write_u8(&head, rules->max_power);
+}
+
+static void
+write_string(struct writer *w, const char *text)
+{
+	write_u8(w, (uint8_t)(2 + 2 * strlen(text)));
+	write_u8(w, DESC_STRING);
+	for (; *text != '\0'; text++)
+		write_le16(w, (uint8_t)*text);
+}
+
+static void
+get_string(struct writer *w, const struct desc_profile *p, unsigned index,
+    uint16_t language)
+{
+	const char *text =
+	    index == DESC_S_SERIAL ? p->serial : desc_text(index);
+
+	if (index == DESC_S_LANGUAGES) {
+		write_u8(w, 4);
+		write_u8(w, DESC_STRING);
+		write_le16(w, DESC_LANGUAGE);
+	} else if (language == DESC_LANGUAGE && text != NULL)
+		write_string(w, text);
+}
+
+size_t
+desc_get(const struct desc_profile *p, uint16_t value, uint16_t index,
+    uint8_t out[DESC_LEN_MAX])
+{
+	struct writer w = writer_over(out, DESC_LEN_MAX);
+	const bool super = p->speed == DESC_SUPER;
+	const unsigned which = value & 0xff;
+
+	switch (value >> 8) {
+	case DESC_DEVICE:
+		if (which == 0)
+			write_device(&w, p);
+		break;
+	case DESC_CONFIGURATION:
+		write_configuration(&w, p, DESC_CONFIGURATION, which,
+		    rules_of(p->speed));
+		break;
+	case DESC_STRING:
+		get_string(&w, p, which, index);
+		break;
+	case DESC_QUALIFIER:
+		if (!super && which == 0)
+			write_qualifier(&w, p);
+		break;
+	case DESC_OTHER_SPEED:
+		if (!super)
+			write_configuration(&w, p, DESC_OTHER_SPEED, which,
+			    &full_speed);
+		break;
+	case DESC_BOS:
+		if (super && which == 0)
+			write_bos(&w);
+		break;
+	}
+	return w.bad ? 0 : writer_used(&w);
+}

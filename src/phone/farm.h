@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef MUXD_PHONE_FARM_H
+#define MUXD_PHONE_FARM_H
+
+/*
+ * All phones, the server that offers them, and the main thread that sees to
+ * them: signals, the control socket, and what is due by time.
+ */
+
+#include <signal.h>
+#include <stdint.h>
+
+#include "base/cause.h"
+#include "phone/options.h"
+#include "phone/phone.h"
+
+struct control;
+
+struct farm {
+	struct phone *phones;
+	unsigned count;
+	struct usbip_server *server;
+	struct waker *waker;
+	struct control *control; /* NULL: none was asked for */
+	volatile sig_atomic_t quitting; /* set by signals and `quit` */
+};
+
+/* Sets up everything and offers the phones; prints what is printed before
+ * `ready`.  0, or -1 and a cause; farm_stop() is due in both cases. */
+int farm_start(struct farm *f, const struct options *o, struct cause *why);
+
+/* Runs until a signal or the command `quit`. */
+void farm_run(struct farm *f);
+
+/* Makes farm_run() return.  Any thread, and signal handlers. */
+void farm_wake(struct farm *f);
+
+/* Ends every import and the server; the counters stay. */
+void farm_stop(struct farm *f, const struct options *o);
+
+/* How many violations all phones have counted.  After farm_stop(). */
+uint64_t farm_violations(struct farm *f);
+/* Writes the report.  0, or -1 and a cause. */
+int farm_report(struct farm *f, const char *path, struct cause *why);
+
+void farm_fini(struct farm *f);
+
+/* ---- command.c ---------------------------------------------------------- */
+
+/* Carries out one line of the control socket; exactly one value is written to
+ * `j`.  Main thread. */
+void command_run(struct farm *f, char *line, struct json *j);
+
+/* The whole program; what it returns is the exit status. */
+int muxphone_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef MUXD_PHONE_IDENTITY_H
+#define MUXD_PHONE_IDENTITY_H
+
+/*
+ * Who a phone is.  Everything follows from its index and its UDID, so that two
+ * runs show the same phones.  Filled once, then only read.
+ */
+
+#include <stdint.h>
+
+#include "base/cause.h"
+
+#define IDENTITY_UDID_MAX 41 /* 40 hexadecimal characters and the end */
+
+struct identity {
+	unsigned index;                 /* from 1 */
+	char udid[IDENTITY_UDID_MAX];   /* as shown: a hyphen after the 8th of 24 */
+	char serial[IDENTITY_UDID_MAX]; /* as in the USB descriptor: without it */
+	char busid[16];                 /* "BUS-PORT" */
+	uint8_t bus;                    /* from 1 */
+	uint8_t port;                   /* 1 .. IDENTITY_PORTS */
+};
+
+/* Root ports of a bus: few enough for a nibble of a LocationID each. */
+#define IDENTITY_PORTS 7
+/* Buses have one byte there. */
+#define IDENTITY_INDEX_MAX (255 * IDENTITY_PORTS)
+
+/*
+ * `udid` is 40 hexadecimal characters, or 24 with or without a hyphen after the
+ * 8th; NULL for one that is made from the index, of `length` characters (24 or
+ * 40; 0: alternating, the first has 40).  0, or -1 and a cause.
+ */
+int identity_init(struct identity *id, unsigned index, const char *udid,
+    unsigned length, struct cause *why);
+
+/* A number that depends on the UDID and `what`, evenly spread. */
+uint64_t identity_number(const struct identity *id, const char *what);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef MUXD_PHONE_OPTIONS_H
+#define MUXD_PHONE_OPTIONS_H
+
+/* muxphone's command line. */
+
+#include <stdbool.h>
+
+#include "base/cause.h"
+#include "base/sock.h"
+#include "phone/descriptors.h"
+#include "phone/identity.h"
+
+#define OPTIONS_LISTEN_MAX 8
+
+struct options {
+	unsigned count; /* of phones */
+	struct sock_addr listen[OPTIONS_LISTEN_MAX];
+	unsigned listen_count;
+	const char **udids; /* of the first phones; owned, the texts are not */
+	unsigned udid_count;
+	unsigned serial_length; /* 24, 40; 0: alternating */
+	enum desc_speed speed;
+	unsigned mux_version;
+	const char *control; /* path of the control socket, or NULL */
+	const char *report;  /* file for the report, or NULL */
+	bool verbose;
+};
+
+enum options_result {
+	OPTIONS_RUN,
+	OPTIONS_DONE, /* help or version has been printed */
+	OPTIONS_BAD,  /* a cause says what */
+};
+
+enum options_result options_parse(struct options *o, int argc, char **argv,
+    struct cause *why);
+void options_fini(struct options *o);
+
+#endif
