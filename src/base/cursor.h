@@ -28,9 +28,10 @@ struct reader {
 static inline struct reader
 reader_over(const void *bytes, size_t len)
 {
-	const uint8_t *at = bytes != NULL ? bytes : (const void *)"";
+	static const uint8_t nothing[1];
+	const uint8_t *at = bytes != NULL ? bytes : nothing;
 
-	return (struct reader){ at, at + len, false };
+	return (struct reader){ at, bytes != NULL ? at + len : at, false };
 }
 
 static inline size_t
@@ -120,9 +121,9 @@ struct writer {
 static inline struct writer
 writer_over(void *bytes, size_t len)
 {
-	uint8_t *at = bytes != NULL ? bytes : (void *)"";
+	uint8_t *at = bytes;
 
-	return (struct writer){ at, at, at + len, false };
+	return (struct writer){ at, at, bytes != NULL ? at + len : at, false };
 }
 
 static inline size_t

@@ -5,267 +5,16 @@
  * receiver: everything completes in its calls.
  */
 
-#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "usb/transport_usbip.h"
 #include "usb/usbip.h"
-#include "usbip/importer.h"
-
-/* Reads in flight: half a megabyte over a network's round trip of a
- * millisecond keeps a high-speed bus busy, and costs one system call less than
- * waiting. */
-#define READS 8
 
 /* How long connecting and importing may take. */
 #define ATTACH_MS 2000
-
-/* How long a server may take to give back a request that has timed out. */
-#define UNLINK_MS 500
-
-/* Standard requests (USB 2.0, 9.4). */
-#define REQ_CLEAR_FEATURE 1
-#define REQ_SET_FEATURE 3
-#define REQ_GET_CONFIGURATION 8
-#define REQ_SET_CONFIGURATION 9
-#define FEATURE_ENDPOINT_HALT 0
-#define FEATURE_PORT_RESET 4
-#define TO_DEVICE 0x00
-#define FROM_DEVICE 0x80
-#define TO_ENDPOINT 0x02
-#define TO_PORT 0x23 /* class request to a hub's port, as the kernel has it */
-
-/* What the kernel gives a standard request. */
-#define STANDARD_MS 5000
-
-struct usbip_transport;
-
-struct read_urb {
-	struct importer_urb urb;
-	struct usbip_transport *t;
-	struct chunk *chunk;
-	bool in_flight;
-};
-
-struct write_urb {
-	struct importer_urb urb;
-	struct qnode node; /* spare, or returned */
-	struct usbip_transport *t;
-	struct tx *tx;
-};
-
-struct usbip_transport {
-	struct transport base; /* first */
-	struct importer imp;
-	struct usbip_source *source;
-	char busid[USBIP_BUSID_SIZE + 1];
-	struct waker *waker;
-
-	/* ---- The reader's ---- */
-	struct chunk_pool *pool;
-	uint8_t in;
-	struct read_urb reads[READS];
-	struct chunk *ready; /* completed, oldest first, through `more` */
-	struct chunk **ready_end;
-	bool stalled;
-	int failure; /* a usb_error that ends it; USB_OK */
-
-	/* ---- The writer's, but for what comes back ---- */
-	uint8_t out;
-	struct qnode *spare;
-	struct queue returned;
-};
-
-static struct usbip_transport *
-self(struct transport *t)
-{
-	return (struct usbip_transport *)t;
-}
-
-static int
-error_of(int32_t status)
-{
-	switch (status) {
-	case USBIP_OK:
-		return USB_OK;
-	case USBIP_EPIPE:
-		return USB_ERROR_STALL;
-	case USBIP_ENODEV:
-	case USBIP_ESHUTDOWN:
-		return USB_ERROR_GONE;
-	case USBIP_EOVERFLOW:
-		return USB_ERROR_OVERFLOW;
-	case USBIP_ETIMEDOUT:
-		return USB_ERROR_TIMEOUT;
-	case USBIP_ENOMEM:
-		return USB_ERROR_NO_MEM;
-	default:
-		return USB_ERROR_IO;
-	}
-}
-
-/* ---- The reader waits ---- */
-
-/* Waits for the socket or an interrupt, and works.  False: interrupted. */
-static bool
-wait_and_work(struct usbip_transport *t, int timeout_ms)
-{
-	struct pollfd pfd[2] = {
-		{ .fd = t->imp.fd, .events = importer_events(&t->imp) },
-		{ .fd = t->waker->read_fd, .events = POLLIN },
-	};
-
-	if (poll(pfd, 2, timeout_ms) <= 0)
-		return true;
-	if (pfd[0].revents != 0 && !importer_work(&t->imp) &&
-	    t->failure == USB_OK)
-		t->failure = USB_ERROR_GONE;
-	if (pfd[1].revents == 0)
-		return true;
-	waker_clear(t->waker);
-	return false;
-}
-
-/* ---- Control ---- */
-
-struct control {
-	struct importer_urb urb;
-	bool done;
-};
-
-static void
-control_complete(struct importer_urb *urb)
-{
-	((struct control *)urb)->done = true;
-}
-
-/* Works until the request is done or the time is over.  An interrupt that
- * comes meanwhile is for the next read(). */
-static bool
-await_control(struct usbip_transport *t, struct control *c,
-    unsigned timeout_ms)
-{
-	const struct moment deadline =
-	    moment_after_ms(clock_now(), timeout_ms);
-	bool interrupted = false;
-
-	while (!c->done && t->failure == USB_OK) {
-		const int left = moment_poll_timeout(clock_now(), deadline);
-
-		if (left == 0)
-			break;
-		interrupted |= !wait_and_work(t, left);
-	}
-	if (interrupted)
-		waker_wake(t->waker);
-	return c->done;
-}
-
-static int
-run_control(struct usbip_transport *t, struct control *c, unsigned timeout_ms)
-{
-	if (t->failure != USB_OK || !importer_submit(&t->imp, &c->urb, false))
-		return USB_ERROR_GONE;
-	if (await_control(t, c, timeout_ms))
-		return c->urb.status != 0 ? error_of(c->urb.status)
-					  : (int)c->urb.actual;
-	if (t->failure == USB_OK) {
-		importer_unlink(&t->imp, &c->urb);
-		if (await_control(t, c, UNLINK_MS))
-			return USB_ERROR_TIMEOUT;
-	}
-	/* A server that does not even give a request back is lost, and the
-	 * request lives in our frame: end it here. */
-	t->failure = USB_ERROR_GONE;
-	importer_abort(&t->imp);
-	return USB_ERROR_TIMEOUT;
-}
-
-static int
-control(struct transport *base, const struct usb_setup_packet *setup,
-    void *data, unsigned timeout_ms)
-{
-	struct control c = {
-		.urb = {
-			.setup = {
-				setup->request_type,
-				setup->request,
-				(uint8_t)setup->value,
-				(uint8_t)(setup->value >> 8),
-				(uint8_t)setup->index,
-				(uint8_t)(setup->index >> 8),
-				(uint8_t)setup->length,
-				(uint8_t)(setup->length >> 8),
-			},
-			.buffer = data,
-			.length = setup->length,
-			.complete = control_complete,
-		},
-	};
-
-	return run_control(self(base), &c, timeout_ms);
-}
-
-/* A request without data. */
-static int
-plain_request(struct transport *t, uint8_t type, uint8_t request,
-    uint16_t value, uint16_t index)
-{
-	const struct usb_setup_packet setup = { .request_type = type,
-		.request = request, .value = value, .index = index };
-	const int rc = control(t, &setup, NULL, STANDARD_MS);
-
-	return rc < 0 ? rc : USB_OK;
-}
-
-static int
-get_configuration(struct transport *t)
-{
-	const struct usb_setup_packet setup = { .request_type = FROM_DEVICE,
-		.request = REQ_GET_CONFIGURATION, .length = 1 };
-	uint8_t value = 0;
-	const int rc = control(t, &setup, &value, STANDARD_MS);
-
-	return rc < 0 ? rc : value;
-}
-
-static int
-set_configuration(struct transport *t, int value, int interfaces)
-{
-	(void)interfaces; /* the server's kernel has let go of them already */
-	return plain_request(t, TO_DEVICE, REQ_SET_CONFIGURATION,
-	    (uint16_t)value, 0);
-}
-
-static int
-claim(struct transport *t, int interface)
-{
-	(void)t;
-	(void)interface;
-	return USB_OK; /* the whole device is ours */
-}
-
-static int
-clear_halt(struct transport *t, uint8_t endpoint)
-{
-	return plain_request(t, TO_ENDPOINT, REQ_CLEAR_FEATURE,
-	    FEATURE_ENDPOINT_HALT, endpoint);
-}
-
-static int
-reset(struct transport *base)
-{
-	struct usbip_transport *t = self(base);
-	const int rc = plain_request(base, TO_PORT, REQ_SET_FEATURE,
-	    FEATURE_PORT_RESET, 0);
-
-	if (t->failure == USB_OK)
-		t->failure = USB_ERROR_GONE;
-	return rc;
-}
 
 /* ---- Reading ---- */
 
@@ -321,7 +70,7 @@ read_complete(struct importer_urb *urb)
 		if (urb->status == USBIP_EPIPE)
 			t->stalled = true;
 		else if (t->failure == USB_OK)
-			t->failure = error_of(urb->status);
+			t->failure = usbip_error_of(urb->status);
 		return;
 	}
 	c->offset = 0;
@@ -336,7 +85,7 @@ static int
 start(struct transport *base, const struct usb_pipes *pipes,
     struct chunk_pool *pool)
 {
-	struct usbip_transport *t = self(base);
+	struct usbip_transport *t = usbip_self(base);
 
 	t->pool = pool;
 	t->in = pipes->in;
@@ -367,8 +116,8 @@ take_ready(struct usbip_transport *t)
 static int
 clear_stall(struct transport *base)
 {
-	struct usbip_transport *t = self(base);
-	const int rc = clear_halt(base, t->in);
+	struct usbip_transport *t = usbip_self(base);
+	const int rc = usbip_clear_halt(base, t->in);
 
 	t->stalled = false;
 	if (rc < 0)
@@ -387,7 +136,7 @@ any_read_in_flight(const struct usbip_transport *t)
 static int
 do_read(struct transport *base, struct chunk **out, int timeout_ms)
 {
-	struct usbip_transport *t = self(base);
+	struct usbip_transport *t = usbip_self(base);
 
 	if (t->ready == NULL && t->failure == USB_OK && !t->stalled) {
 		/* Without a read there is nothing to wait for: memory was
@@ -398,7 +147,7 @@ do_read(struct transport *base, struct chunk **out, int timeout_ms)
 			    (timeout_ms < 0 || timeout_ms > 10))
 				timeout_ms = 10;
 		}
-		wait_and_work(t, timeout_ms);
+		usbip_wait_and_work(t, timeout_ms);
 	}
 	if (t->ready != NULL) {
 		*out = take_ready(t);
@@ -428,7 +177,7 @@ write_complete(struct importer_urb *urb)
 	struct write_urb *w = (struct write_urb *)urb;
 	struct usbip_transport *t = w->t;
 	struct tx *tx = w->tx;
-	const int error = error_of(urb->status);
+	const int error = usbip_error_of(urb->status);
 
 	/* A frame that was lost leaves a hole in somebody's stream. */
 	if (error != USB_OK && t->failure == USB_OK)
@@ -497,7 +246,7 @@ submit_write(struct usbip_transport *t, struct tx *tx)
 static void
 do_write(struct transport *base, struct tx *tx)
 {
-	struct usbip_transport *t = self(base);
+	struct usbip_transport *t = usbip_self(base);
 
 	if (submit_write(t, tx))
 		return;
@@ -509,13 +258,13 @@ do_write(struct transport *base, struct tx *tx)
 static void
 interrupt(struct transport *t)
 {
-	waker_wake(self(t)->waker);
+	waker_wake(usbip_self(t)->waker);
 }
 
 static void
 halt(struct transport *base)
 {
-	importer_break(&self(base)->imp);
+	importer_break(&usbip_self(base)->imp);
 }
 
 /* ---- Life ---- */
@@ -523,7 +272,7 @@ halt(struct transport *base)
 static void
 stop(struct transport *base)
 {
-	struct usbip_transport *t = self(base);
+	struct usbip_transport *t = usbip_self(base);
 
 	t->stalled = true; /* no new read for one that ends now */
 	importer_abort(&t->imp);
@@ -547,7 +296,7 @@ free_writes(struct qnode *n)
 static void
 do_free(struct transport *base)
 {
-	struct usbip_transport *t = self(base);
+	struct usbip_transport *t = usbip_self(base);
 
 	free_writes(t->spare);
 	free_writes(queue_take(&t->returned));
@@ -557,12 +306,12 @@ do_free(struct transport *base)
 
 static const struct transport_ops ops = {
 	.name = "usbip",
-	.control = control,
-	.get_configuration = get_configuration,
-	.set_configuration = set_configuration,
-	.claim = claim,
-	.clear_halt = clear_halt,
-	.reset = reset,
+	.control = usbip_control,
+	.get_configuration = usbip_get_configuration,
+	.set_configuration = usbip_set_configuration,
+	.claim = usbip_claim,
+	.clear_halt = usbip_clear_halt,
+	.reset = usbip_reset,
 	.start = start,
 	.read = do_read,
 	.write = do_write,
