@@ -39,25 +39,33 @@ input_main(void *arg)
 	return NULL;
 }
 
-/* Waits for bytes of the phone: 1; 0 when the answer has paused for too long
- * after the input's end. */
-static int
+enum answer {
+	ANSWER_READY,  /* the phone has sent something, or has ended */
+	ANSWER_PAUSED, /* for too long, after the input's end */
+	ANSWER_UNWANTED, /* nobody reads standard output any more */
+};
+
+static enum answer
 wait_for_answer(struct input *in, bool *input_over, int linger_ms)
 {
-	struct pollfd p[2] = { { .fd = in->phone, .events = POLLIN },
+	/* That its reader has gone shows without being asked for. */
+	struct pollfd p[3] = { { .fd = in->phone, .events = POLLIN },
+		{ .fd = STDOUT_FILENO },
 		{ .fd = in->over[0], .events = POLLIN } };
 	int n;
 
 	for (;;) {
-		n = poll(p, *input_over ? 1 : 2,
+		n = poll(p, *input_over ? 2 : 3,
 		    *input_over && linger_ms > 0 ? linger_ms : -1);
-		if (n < 0 && errno != EINTR)
-			return 0;
-		if (n == 0)
-			return 0;
-		if (n > 0 && p[0].revents != 0)
-			return 1;
-		if (n > 0 && p[1].revents != 0)
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return ANSWER_PAUSED;
+		if (p[0].revents != 0)
+			return ANSWER_READY;
+		if (p[1].revents != 0)
+			return ANSWER_UNWANTED;
+		if (p[2].revents != 0)
 			*input_over = true;
 	}
 }
@@ -85,9 +93,11 @@ output_run(struct input *in, int linger_ms, struct cause *why)
 {
 	bool input_over = false;
 	char bytes[65536];
+	enum answer answer;
 	ssize_t n;
 
-	while (wait_for_answer(in, &input_over, linger_ms) > 0) {
+	while ((answer = wait_for_answer(in, &input_over, linger_ms)) ==
+	    ANSWER_READY) {
 		n = recv(in->phone, bytes, sizeof bytes, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -99,6 +109,9 @@ output_run(struct input *in, int linger_ms, struct cause *why)
 		if (write_all(bytes, (size_t)n, why) < 0)
 			return -1;
 	}
+	/* Who has sent all and has read all that he wanted is content. */
+	if (answer == ANSWER_UNWANTED && !input_over)
+		return cause_set(why, "nobody reads standard output");
 	return 0;
 }
 

@@ -153,6 +153,12 @@ contains "$(muxrelay --stdio 1 </dev/null)" "at your service"
 muxrelay --stdio 19 </dev/null 2>/dev/null 3>&- | head -c 74 >"$DIR/line"
 equals 74 "$(wc -c <"$DIR/line")"
 
+step "a reader that has read enough ends it at once"
+before=$(now_ms)
+muxrelay --stdio 62078 </dev/null 2>>"$DIR/relay.log" 3>&- | :
+head -c 1000 "$DIR/bytes" | muxrelay --stdio 9 2>>"$DIR/relay.log" 3>&- | :
+at_most $((5000 * MUXD_TEST_PATIENCE)) $(($(now_ms) - before)) milliseconds
+
 step "a silent phone is left when the input has ended"
 equals "hello" "$(muxrelay -q 1 -u FAKE0001 --stdio 7 <<<hello)"
 
