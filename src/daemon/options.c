@@ -7,6 +7,7 @@
 
 #include "daemon/paths.h"
 #include "usbmux.h"
+#include "wire/admin.h"
 
 const char options_usage[] =
     "Usage: muxd [OPTION]...\n"
@@ -19,7 +20,7 @@ const char options_usage[] =
     "  -S, --socket ADDR      listen on ADDR:PORT or a PATH; may be repeated\n"
     "                         (" USBMUX_SOCKET_PATH ")\n"
     "      --control PATH     control socket for muxctl, or NONE\n"
-    "                         (" PATHS_CONTROL_SOCKET ")\n"
+    "                         (" ADMIN_SOCKET_PATH ")\n"
     "  -P, --pidfile PATH     keep the process id in PATH, or NONE\n"
     "                         (" PATHS_PIDFILE ")\n"
     "  -C, --config-dir DIR   keep pair records in DIR\n"
@@ -183,7 +184,7 @@ options_parse(struct options *o, int argc, char **argv, struct cause *why)
 	*o = (struct options){
 		.config_dir = PATHS_RECORDS_DIR,
 		.pidfile = PATHS_PIDFILE,
-		.control = PATHS_CONTROL_SOCKET,
+		.control = ADMIN_SOCKET_PATH,
 		.wanted_mode = 1,
 	};
 	opterr = 0;

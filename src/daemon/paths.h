@@ -2,10 +2,10 @@
 #ifndef MUXD_DAEMON_PATHS_H
 #define MUXD_DAEMON_PATHS_H
 
-/* Where things are unless options say otherwise: where usbmuxd has them. */
+/* Where things are unless options say otherwise: where usbmuxd has them.  The
+ * sockets: include/usbmux.h and wire/admin.h. */
 
 #define PATHS_PIDFILE "/var/run/usbmuxd.pid"
-#define PATHS_CONTROL_SOCKET "/var/run/muxd.control"
 #define PATHS_RECORDS_DIR "/var/lib/lockdown"
 
 #endif

@@ -45,6 +45,11 @@
 
 #include "wire/client.h"
 
+/* Where the daemon serves it unless told otherwise, and the variable by which
+ * muxctl is. */
+#define ADMIN_SOCKET_PATH "/var/run/muxd.control"
+#define ADMIN_SOCKET_VARIABLE "MUXD_CONTROL"
+
 /* The longest answer: ten thousand clients take about 4 MiB. */
 #define ADMIN_REPLY_MAX (64 * 1024 * 1024)
 
