@@ -309,7 +309,7 @@ sock_connect(const struct sock_addr *addr, int timeout_ms, struct cause *why)
 	    : moment_after_ms(clock_now(), timeout_ms);
 	char text[SOCK_ADDR_TEXT_MAX];
 	struct addrinfo *found = NULL;
-	int fd = -1;
+	int fd = -1, error;
 
 	if (addr->is_unix) {
 		const struct sockaddr_un un = unix_name(addr);
@@ -319,8 +319,10 @@ sock_connect(const struct sock_addr *addr, int timeout_ms, struct cause *why)
 			fd = close_with(fd, errno);
 	} else {
 		found = resolve(addr, 0, why);
-		if (found == NULL)
+		if (found == NULL) {
+			errno = 0;
 			return -1;
+		}
 	}
 	for (struct addrinfo *ai = found; ai != NULL && fd < 0;
 	     ai = ai->ai_next) {
@@ -329,11 +331,13 @@ sock_connect(const struct sock_addr *addr, int timeout_ms, struct cause *why)
 				   deadline) < 0)
 			fd = close_with(fd, errno);
 	}
+	error = errno;
 	if (fd < 0)
 		cause_set(why, "cannot connect to %s: %s",
-		    sock_addr_text(text, addr), strerror(errno));
+		    sock_addr_text(text, addr), strerror(error));
 	if (found != NULL)
 		freeaddrinfo(found);
+	errno = error;
 	return fd;
 }
 

@@ -49,7 +49,8 @@ int sock_listen(const struct sock_addr *addr, mode_t mode, int backlog,
 /*
  * A connected socket; waits `timeout_ms` at most (-1: as long as the system
  * does) in all.  TCP gets TCP_NODELAY.  Returns the descriptor (blocking mode),
- * or -1 and a cause that names the address.
+ * or -1 with errno (0 when the host's name is not known) and a cause that names
+ * the address.
  */
 int sock_connect(const struct sock_addr *addr, int timeout_ms,
     struct cause *why);

@@ -325,6 +325,7 @@ START_TEST(nobody_there_is_said_at_once)
 	    "Connection refused", addr.port);
 	ck_assert_str_eq(why.text, sentence);
 	ck_assert_int_eq(sock_connect(&where, UNIT_PATIENCE_MS, &why), -1);
+	ck_assert_int_eq(errno, ENOENT);
 	snprintf(sentence, sizeof sentence, "cannot connect to unix:%s: "
 	    "No such file or directory", where.path);
 	ck_assert_str_eq(why.text, sentence);
