@@ -91,8 +91,20 @@ utf8_length(const unsigned char *s, size_t len)
 	return want;
 }
 
+/* Controls of ASCII, and U+0080 to U+009F, by which terminals take orders too:
+ * the character, or -1 when `s` starts with none. */
+static int
+control_at(const unsigned char *s, size_t n)
+{
+	if (n == 1 && (s[0] < 0x20 || s[0] == 0x7f))
+		return s[0];
+	if (n == 2 && s[0] == 0xc2 && s[1] < 0xa0)
+		return s[1];
+	return -1;
+}
+
 static void
-put_escaped(struct json *j, unsigned char c)
+put_escaped(struct json *j, int c)
 {
 	char escape[8];
 
@@ -111,7 +123,7 @@ put_escaped(struct json *j, unsigned char c)
 		snprintf(escape, sizeof escape, "\\t");
 		break;
 	default:
-		snprintf(escape, sizeof escape, "\\u%04x", c);
+		snprintf(escape, sizeof escape, "\\u%04x", (unsigned)c & 0xff);
 	}
 	put(j, escape, strlen(escape));
 }
@@ -125,11 +137,13 @@ put_quoted(struct json *j, const char *value, size_t len)
 	put(j, "\"", 1);
 	while (i < len) {
 		const size_t n = utf8_length(s + i, len - i);
+		const int control = control_at(s + i, n);
 
 		if (n == 0)
 			put(j, "\xef\xbf\xbd", 3); /* U+FFFD */
-		else if (s[i] < 0x20 || s[i] == '"' || s[i] == '\\' ||
-		    s[i] == 0x7f)
+		else if (control >= 0)
+			put_escaped(j, control);
+		else if (s[i] == '"' || s[i] == '\\')
 			put_escaped(j, s[i]);
 		else
 			put(j, value + i, n);

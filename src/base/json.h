@@ -50,7 +50,8 @@ void json_array(struct json *j, const char *key);
 void json_end(struct json *j);
 
 /* Bytes that are not UTF-8 become U+FFFD each, so that the result always is
- * valid JSON.  A NULL `value` is written as null. */
+ * valid JSON; controls are escaped, so that a terminal may show it.  A NULL
+ * `value` is written as null. */
 void json_string(struct json *j, const char *key, const char *value);
 void json_string_len(struct json *j, const char *key, const char *value,
     size_t len);

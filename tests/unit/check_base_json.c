@@ -70,6 +70,9 @@ START_TEST(escapes)
 	expect_string("a\"b\\c/", 6, "\"a\\\"b\\\\c/\"");
 	expect_string("\n\r\t\b\x7f", 5, "\"\\n\\r\\t\\u0008\\u007f\"");
 	expect_string("\0x", 2, "\"\\u0000x\"");
+	/* U+009B is the terminal's CSI, U+00A0 a blank. */
+	expect_string("\xc2\x9b" "2J", 4, "\"\\u009b2J\"");
+	expect_string("\xc2\x80\xc2\xa0", 4, "\"\\u0080\xc2\xa0\"");
 	expect_string("", 0, "\"\"");
 }
 END_TEST
