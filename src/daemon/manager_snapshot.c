@@ -38,14 +38,25 @@ fill_phone(struct snapshot_device *row, struct device *d)
 	    atomic_load_explicit(&d->mux.version, memory_order_relaxed);
 }
 
+/* "ready" exactly while clients see it: the reader is a message ahead. */
+static enum device_state
+state_of(struct device *d) RUNS_ON(on_manager)
+{
+	const enum device_state state = (enum device_state)
+	    atomic_load_explicit(&d->state, memory_order_relaxed);
+
+	if (state != DEVICE_READY || d->shown)
+		return state;
+	return d->ready_at.ns == 0 ? DEVICE_HANDSHAKE : DEVICE_ENDING;
+}
+
 static void
 fill_device(struct snapshot_device *row, struct device *d)
     RUNS_ON(on_manager)
 {
 	struct transport *t =
 	    atomic_load_explicit(&d->transport, memory_order_acquire);
-	const enum device_state state = (enum device_state)
-	    atomic_load_explicit(&d->state, memory_order_relaxed);
+	const enum device_state state = state_of(d);
 
 	row->id = d->id;
 	row->protocol = d->protocol->name;
