@@ -1,0 +1,625 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A local device as a transport, over a libusb without USB. */
+#include <check.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "fake_libusb.h"
+#include "usb/bringup.h"
+#include "usb/transport_libusb.h"
+#include "usb_layouts.h"
+
+static const struct fake_spec spec = { .bus = 1, .address = 7,
+	.ports = { 2, 3 }, .port_count = 2, .vendor = 0x05ac,
+	.product = 0x12a8, .speed = LIBUSB_SPEED_HIGH };
+static const struct usb_pipes pipes = { .in = 0x85, .out = 0x04,
+	.max_packet = 512 };
+
+static struct fake_device *device;
+static struct read_budget budget;
+static struct chunk_pool pool;
+static struct transport *t;
+
+static struct usb_ident
+ident(void)
+{
+	return (struct usb_ident){ .key = "1-2.3", .bus = 1, .address = 7 };
+}
+
+static void
+setup(void)
+{
+	const struct usb_ident id = ident();
+	struct cause why;
+
+	log_set_level(LOG_LEVEL_FATAL);
+	device = fake_plug(&spec);
+	read_budget_init(&budget);
+	chunk_pool_init(&pool, 16);
+	ck_assert_int_eq(local_open(&budget, &id, &t, &why), USB_OK);
+	ck_assert_int_eq(t->ops->claim(t, 1), USB_OK);
+}
+
+static void
+start(void)
+{
+	ck_assert_int_eq(t->ops->start(t, &pipes, &pool), USB_OK);
+}
+
+static void
+finish(void)
+{
+	struct fake_counts c;
+
+	t->ops->stop(t);
+	t->ops->free(t);
+	chunk_pool_fini(&pool);
+	c = fake_counts();
+	ck_assert_int_eq(c.in_flight, 0);
+	ck_assert_int_eq(c.transfers, 0);
+	ck_assert_int_eq(c.handles, 0);
+	ck_assert_int_eq(c.contexts, 0);
+	ck_assert_int_eq(c.released, 1);
+	ck_assert_int_eq(atomic_load(&budget.left), READ_BUDGET);
+}
+
+/* ---- Frames ---- */
+
+struct frame {
+	struct tx tx;
+	int done; /* how often */
+	int error;
+	_Atomic int *finished;
+	uint8_t bytes[64];
+};
+
+static void
+frame_done(struct tx *tx, int error)
+{
+	struct frame *f = (struct frame *)tx;
+
+	f->done++;
+	f->error = error;
+	if (f->finished != NULL)
+		atomic_fetch_add(f->finished, 1);
+}
+
+static void
+init_frame(struct frame *f, uint32_t number, uint32_t len, bool zlp)
+{
+	memset(f, 0, sizeof *f);
+	f->tx.done = frame_done;
+	f->tx.data = f->bytes;
+	f->tx.offset = 8;
+	f->tx.len = len;
+	f->tx.zlp = zlp;
+	for (int i = 0; i < 4; i++)
+		f->bytes[8 + i] = (uint8_t)(number >> 8 * i);
+}
+
+/* Reads what is to come; its first byte, and -1 when nothing does. */
+static int
+read_byte(uint32_t len)
+{
+	struct chunk *c = NULL;
+	const int n = t->ops->read(t, &c, 1000);
+	int byte = -1;
+
+	if (n == 1) {
+		ck_assert_uint_eq(c->offset, 0);
+		ck_assert_uint_eq(c->len, len);
+		byte = len > 0 ? c->data[0] : 0;
+		chunk_put(c);
+	}
+	return byte;
+}
+
+/* Handles events until `n` frames are done. */
+static void
+drain(_Atomic int *finished, int n)
+{
+	const struct moment until = moment_after_ms(clock_now(), 5000);
+	struct chunk *c;
+
+	while (atomic_load(finished) < n &&
+	    moment_before(clock_now(), until))
+		ck_assert_int_eq(t->ops->read(t, &c, 10), 0);
+	ck_assert_int_eq(atomic_load(finished), n);
+}
+
+/* ---- Opening ---- */
+
+START_TEST(opening)
+{
+	struct usb_ident id = ident();
+	struct transport *other;
+	struct cause why;
+
+	id.address = 8; /* another device in that port */
+	ck_assert_int_eq(local_open(&budget, &id, &other, &why),
+	    USB_ERROR_GONE);
+	ck_assert_ptr_nonnull(strstr(why.text, "1-2.3"));
+	id = ident();
+	fake_set_open(LIBUSB_ERROR_ACCESS);
+	ck_assert_int_eq(local_open(&budget, &id, &other, &why),
+	    USB_ERROR_ACCESS);
+	ck_assert_ptr_nonnull(strstr(why.text, "udev"));
+	fake_set_init(LIBUSB_ERROR_NO_MEM);
+	ck_assert_int_eq(local_open(&budget, &id, &other, &why),
+	    USB_ERROR_NO_MEM);
+	ck_assert_int_eq(fake_counts().contexts, 1);
+	finish(); /* one that was never started */
+}
+END_TEST
+
+static int
+phone_control(struct fake_device *d, uint8_t type, uint8_t request,
+    uint16_t value, uint16_t index, void *data, uint16_t length)
+{
+	static const uint8_t dev[] = { 18, 1, 0, 2, 0, 0, 0, 64, 0xac, 5,
+		0xa8, 0x12, 2, 0x14, 1, 2, 3, 4 };
+	static const uint8_t language[] = { 4, 3, 9, 4 };
+	static const uint8_t serial[] = { 6, 3, 'A', 0, 'B', 0 };
+	static const struct {
+		uint16_t value;
+		const uint8_t *bytes;
+		size_t len;
+	} all[] = {
+		{ 0x100, dev, sizeof dev },
+		{ 0x200, layout_ptp, sizeof layout_ptp },
+		{ 0x201, layout_audio, sizeof layout_audio },
+		{ 0x202, layout_mux, sizeof layout_mux },
+		{ 0x203, layout_tether, sizeof layout_tether },
+		{ 0x300, language, sizeof language },
+		{ 0x303, serial, sizeof serial },
+	};
+
+	(void)d, (void)index;
+	if (type != 0x80 || request != 6)
+		return LIBUSB_ERROR_PIPE;
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+		if (all[i].value != value)
+			continue;
+		if (length > all[i].len)
+			length = (uint16_t)all[i].len;
+		memcpy(data, all[i].bytes, length);
+		return length;
+	}
+	return LIBUSB_ERROR_PIPE;
+}
+
+START_TEST(brought_up)
+{
+	const struct usb_ident id = ident();
+	struct usb_phone p;
+	struct cause why;
+
+	fake_on_control(device, phone_control);
+	ck_assert_int_eq(
+	    usb_bring_up(t, &id, 0, NULL, NULL, &p, &why), USB_OK);
+	ck_assert_str_eq(p.udid, "AB");
+	ck_assert_int_eq(fake_counts().configuration, 4);
+	ck_assert_int_eq(fake_counts().detached, 1);
+	ck_assert_int_eq(fake_counts().claimed, 1);
+	ck_assert_int_eq(t->ops->start(t, &p.pipes, &pool), USB_OK);
+	finish();
+}
+END_TEST
+
+/* ---- Reading ---- */
+
+START_TEST(reads_in_order)
+{
+	start();
+	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 4);
+	for (int i = 0; i < 100; i++)
+		fake_send(device, (uint8_t)i, i % 3 == 2 ? CHUNK_SIZE : 100);
+	fake_send(device, 0, 0);
+	for (int i = 0; i < 100; i++)
+		ck_assert_int_eq(read_byte(i % 3 == 2 ? CHUNK_SIZE : 100), i);
+	ck_assert_int_eq(read_byte(0), 0);
+	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 4);
+	finish();
+}
+END_TEST
+
+START_TEST(read_waits_no_longer)
+{
+	const struct moment before = clock_now();
+	struct chunk *c;
+
+	start();
+	ck_assert_int_eq(t->ops->read(t, &c, 0), 0);
+	ck_assert_int_eq(t->ops->read(t, &c, 50), 0);
+	ck_assert_int_ge(moment_ms_between(before, clock_now()), 50);
+	ck_assert_int_lt(moment_ms_between(before, clock_now()), 500);
+	finish();
+}
+END_TEST
+
+/* What came before the stall is delivered, the stall told once, and reading
+ * goes on. */
+START_TEST(stall)
+{
+	struct chunk *c;
+
+	start();
+	fake_send(device, 1, 10);
+	fake_send_status(device, LIBUSB_TRANSFER_STALL);
+	fake_send(device, 2, 10);
+	ck_assert_int_eq(read_byte(10), 1);
+	ck_assert_int_eq(t->ops->read(t, &c, 1000), USB_ERROR_STALL);
+	ck_assert_int_eq(fake_counts().clear_halts, 1);
+	ck_assert_int_eq(read_byte(10), 2);
+	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 4);
+	finish();
+}
+END_TEST
+
+START_TEST(read_errors)
+{
+	static const struct {
+		int status, error;
+	} cases[] = {
+		{ LIBUSB_TRANSFER_ERROR, USB_ERROR_IO },
+		{ LIBUSB_TRANSFER_OVERFLOW, USB_ERROR_OVERFLOW },
+		{ LIBUSB_TRANSFER_NO_DEVICE, USB_ERROR_GONE },
+	};
+	struct chunk *c;
+
+	start();
+	fake_send(device, 1, 10);
+	fake_send_status(device, cases[_i].status);
+	ck_assert_int_eq(read_byte(10), 1);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(t->ops->read(t, &c, 1000), cases[_i].error);
+	finish();
+}
+END_TEST
+
+/* Memory for two reads, then for none, then for all. */
+START_TEST(short_of_memory)
+{
+	struct chunk *c;
+
+	fake_set_memory(2 * CHUNK_SIZE);
+	start();
+	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 2);
+	fake_send(device, 1, 10);
+	ck_assert_int_eq(read_byte(10), 1);
+	fake_set_memory(0);
+	fake_send(device, 2, 10);
+	fake_send(device, 3, 10);
+	ck_assert_int_eq(read_byte(10), 2);
+	ck_assert_int_eq(read_byte(10), 3);
+	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 0);
+	ck_assert_int_eq(t->ops->read(t, &c, 30), 0);
+	fake_set_memory(-1);
+	fake_send(device, 4, 10);
+	ck_assert_int_eq(read_byte(10), 4);
+	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 4);
+	finish();
+}
+END_TEST
+
+/* ---- Writing ---- */
+
+START_TEST(zero_length_packets)
+{
+	struct fake_written *w;
+	struct frame f[3];
+	_Atomic int finished = 0;
+
+	start();
+	for (int i = 0; i < 3; i++) {
+		init_frame(&f[i], (uint32_t)i, 32, i == 1);
+		f[i].finished = &finished;
+		t->ops->write(t, &f[i].tx);
+	}
+	drain(&finished, 3);
+	ck_assert_int_eq(fake_written(device, &w), 4);
+	ck_assert_int_eq(w[0].length, 32);
+	ck_assert_int_eq(w[1].length, 32);
+	ck_assert_int_eq(w[2].length, 0);
+	ck_assert_int_eq(w[3].length, 32);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(f[i].done, 1);
+		ck_assert_int_eq(f[i].error, USB_OK);
+	}
+	ck_assert_uint_eq(atomic_load(&t->writes_in_flight), 0);
+	finish();
+}
+END_TEST
+
+/* Done is said after the empty packet, not after the data. */
+START_TEST(done_after_both)
+{
+	_Atomic int finished = 0;
+	struct frame f;
+	struct chunk *c;
+
+	start();
+	fake_hold(device, true);
+	init_frame(&f, 1, 32, true);
+	f.finished = &finished;
+	t->ops->write(t, &f.tx);
+	ck_assert_int_eq(t->ops->read(t, &c, 20), 0);
+	ck_assert_int_eq(f.done, 0);
+	ck_assert_uint_eq(atomic_load(&t->writes_in_flight), 1);
+	fake_hold(device, false);
+	drain(&finished, 1);
+	finish();
+}
+END_TEST
+
+START_TEST(write_error_is_final)
+{
+	struct chunk *c;
+	struct frame f[2];
+
+	start();
+	fake_fail_write(device, LIBUSB_TRANSFER_STALL);
+	init_frame(&f[0], 1, 32, false);
+	t->ops->write(t, &f[0].tx);
+	ck_assert_int_eq(t->ops->read(t, &c, 1000), USB_ERROR_IO);
+	ck_assert_int_eq(f[0].done, 1);
+	ck_assert_int_eq(f[0].error, USB_ERROR_STALL);
+	init_frame(&f[1], 2, 32, true);
+	t->ops->write(t, &f[1].tx);
+	ck_assert_int_eq(f[1].error, USB_ERROR_GONE);
+	finish();
+}
+END_TEST
+
+#define MANY 20000
+
+static void *
+write_many(void *arg)
+{
+	struct frame *f = arg;
+
+	for (int i = 0; i < MANY; i++)
+		t->ops->write(t, &f[i].tx);
+	return NULL;
+}
+
+/* A writer beside a reader, while memory comes and goes: the order holds, with
+ * every empty packet behind its frame, and every frame is done once. */
+START_TEST(many_frames)
+{
+	struct frame *f = calloc(MANY, sizeof *f);
+	_Atomic int finished = 0;
+	struct fake_written *w;
+	struct chunk *c;
+	pthread_t writer;
+	int n, at = 0, round = 0;
+
+	ck_assert_ptr_nonnull(f);
+	start();
+	for (int i = 0; i < MANY; i++) {
+		init_frame(&f[i], (uint32_t)i, 40, i % 3 == 0);
+		f[i].finished = &finished;
+	}
+	ck_assert_int_eq(pthread_create(&writer, NULL, write_many, f), 0);
+	while (atomic_load(&finished) < MANY) {
+		fake_set_memory(round++ % 4 == 0 ? 4 * CHUNK_SIZE + 100 : -1);
+		ck_assert_int_eq(t->ops->read(t, &c, 1), 0);
+	}
+	pthread_join(writer, NULL);
+	n = fake_written(device, &w);
+	for (int i = 0; i < MANY; i++) {
+		ck_assert_int_eq(w[at].length, 40);
+		ck_assert_uint_eq(w[at++].number, i);
+		if (i % 3 == 0)
+			ck_assert_int_eq(w[at++].length, 0);
+		ck_assert_int_eq(f[i].done, 1);
+		ck_assert_int_eq(f[i].error, USB_OK);
+	}
+	ck_assert_int_eq(at, n);
+	finish();
+	free(f);
+}
+END_TEST
+
+/* ---- Interrupts and ends ---- */
+
+static _Atomic int asked, answered;
+
+static void *
+interrupt_often(void *arg)
+{
+	(void)arg;
+	for (int i = 1; i <= 5000; i++) {
+		atomic_store(&asked, i);
+		t->ops->interrupt(t);
+		while (atomic_load(&answered) < i)
+			sched_yield();
+	}
+	return NULL;
+}
+
+/* Each interrupt ends the read that waits, or the next one: none is lost. */
+START_TEST(interrupts)
+{
+	struct chunk *c;
+	pthread_t other;
+
+	start();
+	ck_assert_int_eq(pthread_create(&other, NULL, interrupt_often, NULL), 0);
+	while (atomic_load(&answered) < 5000) {
+		ck_assert_int_eq(t->ops->read(t, &c, -1), 0);
+		atomic_store(&answered, atomic_load(&asked));
+	}
+	pthread_join(other, NULL);
+	finish();
+}
+END_TEST
+
+static void *
+halt(void *arg)
+{
+	(void)arg;
+	t->ops->halt(t);
+	return NULL;
+}
+
+START_TEST(halted)
+{
+	pthread_t other;
+	struct chunk *c;
+	struct frame f;
+
+	start();
+	ck_assert_int_eq(pthread_create(&other, NULL, halt, NULL), 0);
+	ck_assert_int_eq(t->ops->read(t, &c, -1), USB_ERROR_GONE);
+	pthread_join(other, NULL);
+	init_frame(&f, 1, 32, true);
+	t->ops->write(t, &f.tx);
+	ck_assert_int_eq(f.done, 1);
+	ck_assert_int_eq(f.error, USB_ERROR_GONE);
+	finish();
+}
+END_TEST
+
+/* Frames in flight, and frames that wait for memory, at the end or when the
+ * device goes: each is done once. */
+START_TEST(ends_with_frames)
+{
+	struct frame f[10];
+	struct chunk *c;
+
+	start();
+	fake_send(device, 1, 10); /* and a read that nobody takes */
+	fake_hold(device, true);
+	if (_i == 1)
+		fake_set_memory(4 * CHUNK_SIZE + 100);
+	for (int i = 0; i < 10; i++) {
+		init_frame(&f[i], (uint32_t)i, 40, true);
+		t->ops->write(t, &f[i].tx);
+	}
+	if (_i == 2) {
+		fake_unplug(device);
+		ck_assert_int_eq(read_byte(10), 1);
+		ck_assert_int_eq(t->ops->read(t, &c, 1000), USB_ERROR_GONE);
+	}
+	finish();
+	for (int i = 0; i < 10; i++) {
+		ck_assert_int_eq(f[i].done, 1);
+		ck_assert_int_eq(f[i].error, USB_ERROR_GONE);
+	}
+}
+END_TEST
+
+/* Transfers that cannot be cancelled: stop() ends in time, says done, and frees
+ * nothing that libusb still has (the fake would end the test). */
+START_TEST(jammed)
+{
+	struct moment before;
+	struct frame f;
+
+	start();
+	fake_hold(device, true);
+	fake_jam(device, true);
+	init_frame(&f, 1, 40, true);
+	t->ops->write(t, &f.tx);
+	before = clock_now();
+	t->ops->stop(t);
+	ck_assert_int_lt(moment_ms_between(before, clock_now()), 1000);
+	ck_assert_int_eq(f.done, 1);
+	t->ops->free(t);
+	ck_assert_int_eq(fake_counts().handles, 1);
+}
+END_TEST
+
+START_TEST(reset)
+{
+	struct chunk *c;
+
+	start();
+	ck_assert_int_eq(t->ops->reset(t), USB_OK);
+	ck_assert_int_eq(fake_counts().resets, 1);
+	ck_assert_int_eq(t->ops->read(t, &c, 1000), USB_ERROR_GONE);
+	finish();
+}
+END_TEST
+
+static void *
+change_configuration(void *arg)
+{
+	struct transport *slow = arg;
+
+	ck_assert_int_eq(slow->ops->set_configuration(slow, 3, 0), USB_OK);
+	return NULL;
+}
+
+/* A device that takes its time with a configuration holds up no other. */
+START_TEST(slow_neighbour)
+{
+	struct fake_spec neighbour = spec;
+	struct usb_ident id = ident();
+	struct transport *slow;
+	struct moment before;
+	struct cause why;
+	pthread_t other;
+
+	neighbour.address = id.address = 9;
+	neighbour.ports[1] = 4;
+	snprintf(id.key, sizeof id.key, "1-2.4");
+	fake_plug(&neighbour);
+	ck_assert_int_eq(local_open(&budget, &id, &slow, &why), USB_OK);
+	ck_assert_int_eq(slow->ops->claim(slow, 1), USB_OK);
+	start();
+	fake_set_slowness(1000);
+	before = clock_now();
+	ck_assert_int_eq(
+	    pthread_create(&other, NULL, change_configuration, slow), 0);
+	for (int i = 0; i < 100; i++) {
+		fake_send(device, (uint8_t)i, 10);
+		ck_assert_int_eq(read_byte(10), i);
+	}
+	ck_assert_int_lt(moment_ms_between(before, clock_now()), 900);
+	pthread_join(other, NULL);
+	slow->ops->stop(slow);
+	slow->ops->free(slow);
+	finish();
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("usb_libusb");
+	TCase *tc = tcase_create("all");
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, opening);
+	tcase_add_test(tc, brought_up);
+	tcase_add_test(tc, reads_in_order);
+	tcase_add_test(tc, read_waits_no_longer);
+	tcase_add_test(tc, stall);
+	tcase_add_loop_test(tc, read_errors, 0, 3);
+	tcase_add_test(tc, short_of_memory);
+	tcase_add_test(tc, zero_length_packets);
+	tcase_add_test(tc, done_after_both);
+	tcase_add_test(tc, write_error_is_final);
+	tcase_add_test(tc, many_frames);
+	tcase_add_test(tc, interrupts);
+	tcase_add_test(tc, halted);
+	tcase_add_loop_test(tc, ends_with_frames, 0, 3);
+	tcase_add_test(tc, jammed);
+	tcase_add_test(tc, reset);
+	tcase_add_test(tc, slow_neighbour);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}

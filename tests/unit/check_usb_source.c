@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The source of this host's USB, over a libusb without USB. */
+#include <check.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "fake_libusb.h"
+#include "usb/read_budget.h"
+#include "usb_watch.h"
+
+static const struct fake_spec phone = { .bus = 1, .address = 7,
+	.ports = { 2, 3 }, .port_count = 2, .vendor = 0x05ac,
+	.product = 0x12a8, .speed = LIBUSB_SPEED_HIGH };
+static const struct fake_spec mouse = { .bus = 1, .address = 8,
+	.ports = { 4 }, .port_count = 1, .vendor = 0x046d,
+	.product = 0xc077, .speed = LIBUSB_SPEED_LOW };
+static const struct fake_spec bridge = { .bus = 2, .address = 3,
+	.vendor = 0x05ac, .product = 0x8600, .speed = LIBUSB_SPEED_SUPER };
+
+static struct usb_source *
+new_source(bool hotplug)
+{
+	struct cause why;
+	struct usb_source *s = usb_source_libusb_new(hotplug, &why);
+
+	ck_assert_ptr_nonnull(s);
+	return s;
+}
+
+static void
+end(struct usb_watch *w)
+{
+	ck_assert_int_lt(watch_stop(w), 500);
+	ck_assert_int_eq(w->rc, 0);
+	w->source->ops->free(w->source);
+	ck_assert_int_eq(fake_counts().contexts, 0);
+}
+
+START_TEST(what_is_there)
+{
+	struct usb_watch w;
+	const struct usb_ident *i;
+
+	fake_plug(&phone);
+	fake_plug(&mouse);
+	fake_plug(&bridge);
+	watch_start(&w, new_source(true));
+	ck_assert_str_ne(watch_event(&w, 1), "");
+	i = watch_ident(&w, "1-2.3");
+	ck_assert_uint_eq(i->bus, 1);
+	ck_assert_uint_eq(i->address, 7);
+	ck_assert_uint_eq(i->port_count, 2);
+	ck_assert_uint_eq(i->product, 0x12a8);
+	ck_assert_uint_eq(i->configurations, 4);
+	ck_assert_int_eq(i->speed, USB_SPEED_HIGH);
+	ck_assert_uint_eq(usb_location(i), 0x01230000);
+	/* Without ports the address names it. */
+	ck_assert_int_eq(watch_ident(&w, "2@3")->speed, USB_SPEED_SUPER);
+	end(&w);
+	ck_assert_int_eq(w.count, 2);
+}
+END_TEST
+
+START_TEST(comes_and_goes)
+{
+	struct fake_spec again = phone;
+	struct fake_device *d;
+	struct usb_watch w;
+
+	watch_start(&w, new_source(true));
+	d = fake_plug(&phone);
+	fake_plug(&mouse);
+	ck_assert_str_eq(watch_event(&w, 0), "+1-2.3");
+	fake_unplug(d);
+	ck_assert_str_eq(watch_event(&w, 1), "-1-2.3");
+	d = fake_plug(&phone);
+	ck_assert_str_eq(watch_event(&w, 2), "+1-2.3");
+	end(&w);
+	ck_assert_int_eq(w.count, 3);
+
+	/* Away and back before anybody looked: the address tells. */
+	watch_start(&w, new_source(false));
+	ck_assert_str_eq(watch_event(&w, 0), "+1-2.3");
+	fake_unplug(d);
+	again.address = 9;
+	fake_plug(&again);
+	w.source->ops->rescan(w.source);
+	ck_assert_str_eq(watch_event(&w, 1), "-1-2.3");
+	ck_assert_str_eq(watch_event(&w, 2), "+1-2.3");
+	ck_assert_uint_eq(watch_ident(&w, "1-2.3")->address, 9);
+	end(&w);
+}
+END_TEST
+
+/* Without hotplug nothing is noticed before it is asked for. */
+START_TEST(rescans)
+{
+	struct fake_device *d;
+	struct usb_watch w;
+
+	fake_plug(&bridge);
+	watch_start(&w, new_source(false));
+	ck_assert_str_eq(watch_event(&w, 0), "+2@3");
+	d = fake_plug(&phone);
+	w.source->ops->rescan(w.source);
+	ck_assert_str_eq(watch_event(&w, 1), "+1-2.3");
+	fake_unplug(d);
+	w.source->ops->rescan(w.source);
+	ck_assert_str_eq(watch_event(&w, 2), "-1-2.3");
+	ck_assert_int_eq(fake_counts().contexts, 1);
+
+	/* One that fails is told, and is not the end. */
+	fake_set_init(LIBUSB_ERROR_OTHER);
+	w.source->ops->rescan(w.source);
+	ck_assert_int_eq(watch_event(&w, 3)[0], '!');
+	fake_set_init(0);
+	fake_plug(&phone);
+	w.source->ops->rescan(w.source);
+	ck_assert_str_eq(watch_event(&w, 4), "+1-2.3");
+	end(&w);
+}
+END_TEST
+
+/* A rescan finds what the events have missed, and the events go on. */
+START_TEST(rescan_with_hotplug)
+{
+	struct fake_device *d;
+	struct usb_watch w;
+
+	d = fake_plug(&phone);
+	watch_start(&w, new_source(true));
+	ck_assert_str_eq(watch_event(&w, 0), "+1-2.3");
+	w.source->ops->rescan(w.source);
+	fake_unplug(d);
+	ck_assert_str_eq(watch_event(&w, 1), "-1-2.3");
+	fake_plug(&phone);
+	ck_assert_str_eq(watch_event(&w, 2), "+1-2.3");
+	end(&w);
+}
+END_TEST
+
+START_TEST(polls_without_capability)
+{
+	struct usb_watch w;
+
+	fake_set_hotplug(false);
+	watch_start(&w, new_source(true));
+	fake_plug(&phone);
+	ck_assert_str_eq(watch_event(&w, 0), "+1-2.3");
+	end(&w);
+}
+END_TEST
+
+START_TEST(no_usb)
+{
+	struct cause why = { "" };
+
+	fake_set_init(LIBUSB_ERROR_OTHER);
+	ck_assert_ptr_null(usb_source_libusb_new(true, &why));
+	ck_assert_ptr_nonnull(strstr(why.text, "USB"));
+}
+END_TEST
+
+/* Quit and rescan at any moment, from other threads. */
+static void *
+pester(void *arg)
+{
+	struct usb_source *s = arg;
+
+	for (int i = 0; i < 200; i++)
+		s->ops->rescan(s);
+	return NULL;
+}
+
+START_TEST(pestered)
+{
+	struct usb_watch w;
+	pthread_t t[2];
+
+	fake_plug(&phone);
+	watch_start(&w, new_source(true));
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(
+		    pthread_create(&t[i], NULL, pester, w.source), 0);
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], NULL);
+	ck_assert_str_eq(watch_event(&w, 0), "+1-2.3");
+	end(&w);
+	ck_assert_int_eq(w.count, 1);
+}
+END_TEST
+
+/* Shares of the memory for reads: everyone gets one, few get what they want,
+ * and the sum stays bounded. */
+START_TEST(budget)
+{
+	static struct read_claim c[700];
+	struct read_budget b;
+	int sum = 0;
+
+	read_budget_init(&b);
+	for (int i = 0; i < 700; i++) {
+		read_budget_join(&b, &c[i], i % 2 ? 8 : 4);
+		read_budget_adjust(&b, &c[i], 1);
+		ck_assert_int_ge(c[i].held, 1);
+		if (i < 60)
+			ck_assert_int_eq(c[i].held, i % 2 ? 8 : 4);
+		sum += c[i].held;
+	}
+	ck_assert_int_le(sum, READ_BUDGET + 700);
+	/* As their reads complete, those who have too much give it back, but
+	 * not what is in flight. */
+	read_budget_adjust(&b, &c[1], 3);
+	ck_assert_int_eq(c[1].held, 5);
+	for (int i = 0; i < 700; i++) {
+		read_budget_adjust(&b, &c[i], c[i].held);
+		ck_assert_int_eq(c[i].held, 1);
+	}
+	/* And grow again when others leave. */
+	for (int i = 1; i < 700; i++)
+		read_budget_leave(&b, &c[i]);
+	read_budget_adjust(&b, &c[0], 0);
+	ck_assert_int_eq(c[0].held, 4);
+	read_budget_leave(&b, &c[0]);
+	ck_assert_int_eq(atomic_load(&b.left), READ_BUDGET);
+	ck_assert_int_eq(atomic_load(&b.claims), 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("usb_source");
+	TCase *tc = tcase_create("all");
+	SRunner *sr;
+	int failed;
+
+	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, what_is_there);
+	tcase_add_test(tc, comes_and_goes);
+	tcase_add_test(tc, rescans);
+	tcase_add_test(tc, rescan_with_hotplug);
+	tcase_add_test(tc, polls_without_capability);
+	tcase_add_test(tc, no_usb);
+	tcase_add_test(tc, pestered);
+	tcase_add_test(tc, budget);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}
