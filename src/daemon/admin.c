@@ -217,9 +217,15 @@ send_event(struct client *c, const struct msg_notice *n) RUNS_ON(on_worker)
 	set_text(dict, "MessageType",
 	    n->kind == NOTICE_DETACHED ? "Detached"
 		: n->kind == NOTICE_PAIRED ? "Paired" : "Failed");
-	set_uint(dict, "DeviceID", n->device.id);
-	set_text(dict, "UDID", n->device.udid);
-	set_text(dict, "Reason", n->text);
+	if (n->kind == NOTICE_FAILED) {
+		set_text(dict, "Source", n->source);
+		set_text(dict, "Key", n->key);
+	} else {
+		set_uint(dict, "DeviceID", n->device.id);
+		set_text(dict, "UDID", n->device.udid);
+	}
+	if (n->kind != NOTICE_PAIRED)
+		set_text(dict, "Reason", n->text);
 	return client_send(c, admin_frame(0, dict));
 }
 

@@ -242,11 +242,23 @@ listen_from_now(struct manager *m, struct client *c) RUNS_ON(on_manager)
 		c->ask.roster = roster_get(m->roster);
 }
 
+static void
+tell_paired(struct manager *m, uint32_t device_id) RUNS_ON(on_manager)
+{
+	const struct device *d = devices_find(m, device_id);
+	struct msg_notice news = { .kind = NOTICE_PAIRED,
+		.device = { .id = device_id } };
+
+	if (d == NULL)
+		return;
+	snprintf(news.device.udid, sizeof news.device.udid, "%s",
+	    d->phone.udid);
+	clients_notify(m, &news);
+}
+
 void
 clients_ask(struct manager *m, struct client *c)
 {
-	const struct client_device paired = { .id = c->ask.device_id };
-
 	switch (c->ask.kind) {
 	case ASK_ROSTER:
 		if (m->roster != NULL)
@@ -265,8 +277,7 @@ clients_ask(struct manager *m, struct client *c)
 		list_listeners(m, &c->ask);
 		break;
 	case ASK_PAIRED:
-		if (devices_find(m, paired.id) != NULL)
-			clients_notify(m, NOTICE_PAIRED, &paired, "");
+		tell_paired(m, c->ask.device_id);
 		break;
 	case ASK_SNAPSHOT:
 		c->ask.snapshot = manager_snapshot(m);
@@ -291,8 +302,7 @@ lose_listener(struct client *c) RUNS_ON(on_manager)
 }
 
 void
-clients_notify(struct manager *m, enum notice_kind kind,
-    const struct client_device *device, const char *text)
+clients_notify(struct manager *m, const struct msg_notice *news)
 {
 	for (struct client *c = m->clients; c != NULL; c = c->next) {
 		struct msg_notice *n;
@@ -304,10 +314,8 @@ clients_notify(struct manager *m, enum notice_kind kind,
 			lose_listener(c);
 			continue;
 		}
+		*n = *news;
 		n->msg.type = MSG_NOTICE;
-		n->kind = kind;
-		n->device = *device;
-		snprintf(n->text, sizeof n->text, "%s", text);
 		if (!mailbox_post(&c->box, &n->msg))
 			free(n);
 	}

@@ -69,24 +69,27 @@ rebuild_roster(struct manager *m) RUNS_ON(on_manager)
 static void
 show(struct manager *m, struct device *d) RUNS_ON(on_manager)
 {
-	const struct client_device described = describe(d);
+	const struct msg_notice news = { .kind = NOTICE_ATTACHED,
+		.device = describe(d) };
 
 	d->shown = true;
 	rebuild_roster(m);
-	clients_notify(m, NOTICE_ATTACHED, &described, "");
+	clients_notify(m, &news);
 }
 
 static void
 hide(struct manager *m, struct device *d, const char *why)
     RUNS_ON(on_manager)
 {
-	const struct client_device described = describe(d);
+	struct msg_notice news = { .kind = NOTICE_DETACHED,
+		.device = describe(d) };
 
 	if (!d->shown)
 		return;
 	d->shown = false;
 	rebuild_roster(m);
-	clients_notify(m, NOTICE_DETACHED, &described, why);
+	snprintf(news.text, sizeof news.text, "%s", why);
+	clients_notify(m, &news);
 }
 
 struct device *
@@ -154,13 +157,16 @@ free_plug(struct manager *m, struct plug *gone) RUNS_ON(on_manager)
 static void
 give_up(struct manager *m, struct plug *p) RUNS_ON(on_manager)
 {
-	struct client_device described = { .id = m->last_device_id };
+	struct msg_notice news = { .kind = NOTICE_FAILED,
+		.source = p->source->name };
 
 	p->given_up = true;
 	p->retry_at = MOMENT_NEVER;
 	log_error("%s %s: left alone after %u attempts, the last one: %s",
 	    p->source->name, p->ident.key, p->attempts, p->trouble);
-	clients_notify(m, NOTICE_FAILED, &described, p->trouble);
+	snprintf(news.key, sizeof news.key, "%s", p->ident.key);
+	snprintf(news.text, sizeof news.text, "%s", p->trouble);
+	clients_notify(m, &news);
 }
 
 static void

@@ -90,9 +90,8 @@ void clients_accept(struct manager *m, int listener, bool admin)
     RUNS_ON(on_manager);
 void clients_ask(struct manager *m, struct client *c) RUNS_ON(on_manager);
 void clients_ended(struct manager *m, struct client *c) RUNS_ON(on_manager);
-/* Tells every listener. */
-void clients_notify(struct manager *m, enum notice_kind kind,
-    const struct client_device *device, const char *text)
+/* Tells every listener; `news` is copied. */
+void clients_notify(struct manager *m, const struct msg_notice *news)
     RUNS_ON(on_manager);
 void clients_stop_all(struct manager *m) RUNS_ON(on_manager);
 void clients_fini(struct manager *m) RUNS_ON(on_manager);

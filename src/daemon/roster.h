@@ -37,7 +37,10 @@ enum notice_kind {
 struct msg_notice {
 	struct msg msg;
 	enum notice_kind kind;
-	struct client_device device; /* of DETACHED and PAIRED at least the id */
+	struct client_device device; /* of DETACHED, PAIRED the id and the UDID
+				      * at least; empty in FAILED */
+	const char *source;          /* of what has FAILED, static; and its key */
+	char key[64];                /* as in struct usb_ident */
 	char text[256];              /* why, for FAILED and DETACHED */
 };
 

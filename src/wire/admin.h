@@ -12,9 +12,11 @@
  *	MessageType	further keys	answer
  *	Status		-		Daemon, Devices, Clients (below)
  *	Watch		-		Result 0; then events with tag 0, for
- *					ever: MessageType Attached (Device),
- *					Detached (DeviceID, Reason), Paired
- *					(DeviceID), Failed (Source, Key, Reason)
+ *					ever: MessageType Attached (Device: ID,
+ *					UDID, ProductID, LocationID, Speed),
+ *					Detached (DeviceID, UDID, Reason),
+ *					Paired (DeviceID, UDID), Failed
+ *					(Source, Key, Reason)
  *	LogLevel	Level (name)	Result 0, or 22 for an unknown name;
  *					without Level: Level, the current one
  *	Rescan		-		Result 0
