@@ -20,9 +20,10 @@
  * and moves their bytes.
  */
 
-#define BACKLOG 1024
-/* How long accepting pauses when descriptors or threads have run out.  A
- * connection that ends earlier ends the pause too. */
+/* The kernel cuts it to its own limit; whoever finds it full waits a second. */
+#define BACKLOG 4096
+/* How long accepting pauses when descriptors have run out.  A connection that
+ * ends earlier ends the pause too, and so do errands that come back. */
 #define PAUSE_MS 1000
 /* A line about that once in a while is enough. */
 #define PAUSE_WARNING_MS 60000
@@ -49,7 +50,8 @@ struct loop {
 	unsigned most;		/* connections, by the descriptors there are */
 	bool paused;		/* not accepting */
 	struct moment paused_until;
-	unsigned paused_with;	/* connections there were */
+	unsigned paused_with;	/* connections there were, */
+	unsigned paused_errands; /* and errands */
 	struct moment warned_until;
 };
 
@@ -64,12 +66,13 @@ set_accepting(struct loop *l, bool on)
 	l->paused = !on;
 }
 
+/* `why` NULL: nothing that an operator could change. */
 static void
 pause_accepting(struct loop *l, const char *why)
 {
 	const struct moment now = clock_now();
 
-	if (!moment_before(now, l->warned_until)) {
+	if (why != NULL && !moment_before(now, l->warned_until)) {
 		log_warning("with %u connections, further ones wait: %s",
 		    l->pairs.count + l->errands, why);
 		l->warned_until = moment_after_ms(now, PAUSE_WARNING_MS);
@@ -77,13 +80,15 @@ pause_accepting(struct loop *l, const char *why)
 	set_accepting(l, false);
 	l->paused_until = moment_after_ms(now, PAUSE_MS);
 	l->paused_with = l->pairs.count + l->errands;
+	l->paused_errands = l->errands;
 }
 
 static void
 maybe_resume(struct loop *l)
 {
 	if (l->paused && (!moment_before(clock_now(), l->paused_until) ||
-			     l->pairs.count + l->errands < l->paused_with))
+			     l->pairs.count + l->errands < l->paused_with ||
+			     l->errands < l->paused_errands / 2))
 		set_accepting(l, true);
 }
 
@@ -122,7 +127,7 @@ listener_ready(struct poll_entry *entry, short events)
 
 	(void)events;
 	if (l->errands >= CONNECTOR_WAITING) {
-		pause_accepting(l, "the phone takes long to answer");
+		pause_accepting(l, NULL);
 		return;
 	}
 	if (l->pairs.count + l->errands >= l->most) {
