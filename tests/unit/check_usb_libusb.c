@@ -9,9 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fake_libusb.h"
-#include "usb/bringup.h"
 #include "usb/transport_libusb.h"
-#include "usb_layouts.h"
 
 static const struct fake_spec spec = { .bus = 1, .address = 7,
 	.ports = { 2, 3 }, .port_count = 2, .vendor = 0x05ac,
@@ -130,85 +128,6 @@ drain(_Atomic int *finished, int n)
 		ck_assert_int_eq(t->ops->read(t, &c, 10), 0);
 	ck_assert_int_eq(atomic_load(finished), n);
 }
-
-/* ---- Opening ---- */
-
-START_TEST(opening)
-{
-	struct usb_ident id = ident();
-	struct transport *other;
-	struct cause why;
-
-	id.address = 8; /* another device in that port */
-	ck_assert_int_eq(local_open(&budget, &id, &other, &why),
-	    USB_ERROR_GONE);
-	ck_assert_ptr_nonnull(strstr(why.text, "1-2.3"));
-	id = ident();
-	fake_set_open(LIBUSB_ERROR_ACCESS);
-	ck_assert_int_eq(local_open(&budget, &id, &other, &why),
-	    USB_ERROR_ACCESS);
-	ck_assert_ptr_nonnull(strstr(why.text, "udev"));
-	fake_set_init(LIBUSB_ERROR_NO_MEM);
-	ck_assert_int_eq(local_open(&budget, &id, &other, &why),
-	    USB_ERROR_NO_MEM);
-	ck_assert_int_eq(fake_counts().contexts, 1);
-	finish(); /* one that was never started */
-}
-END_TEST
-
-static int
-phone_control(struct fake_device *d, uint8_t type, uint8_t request,
-    uint16_t value, uint16_t index, void *data, uint16_t length)
-{
-	static const uint8_t dev[] = { 18, 1, 0, 2, 0, 0, 0, 64, 0xac, 5,
-		0xa8, 0x12, 2, 0x14, 1, 2, 3, 4 };
-	static const uint8_t language[] = { 4, 3, 9, 4 };
-	static const uint8_t serial[] = { 6, 3, 'A', 0, 'B', 0 };
-	static const struct {
-		uint16_t value;
-		const uint8_t *bytes;
-		size_t len;
-	} all[] = {
-		{ 0x100, dev, sizeof dev },
-		{ 0x200, layout_ptp, sizeof layout_ptp },
-		{ 0x201, layout_audio, sizeof layout_audio },
-		{ 0x202, layout_mux, sizeof layout_mux },
-		{ 0x203, layout_tether, sizeof layout_tether },
-		{ 0x300, language, sizeof language },
-		{ 0x303, serial, sizeof serial },
-	};
-
-	(void)d, (void)index;
-	if (type != 0x80 || request != 6)
-		return LIBUSB_ERROR_PIPE;
-	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-		if (all[i].value != value)
-			continue;
-		if (length > all[i].len)
-			length = (uint16_t)all[i].len;
-		memcpy(data, all[i].bytes, length);
-		return length;
-	}
-	return LIBUSB_ERROR_PIPE;
-}
-
-START_TEST(brought_up)
-{
-	const struct usb_ident id = ident();
-	struct usb_phone p;
-	struct cause why;
-
-	fake_on_control(device, phone_control);
-	ck_assert_int_eq(
-	    usb_bring_up(t, &id, 0, NULL, NULL, &p, &why), USB_OK);
-	ck_assert_str_eq(p.udid, "AB");
-	ck_assert_int_eq(fake_counts().configuration, 4);
-	ck_assert_int_eq(fake_counts().detached, 1);
-	ck_assert_int_eq(fake_counts().claimed, 1);
-	ck_assert_int_eq(t->ops->start(t, &p.pipes, &pool), USB_OK);
-	finish();
-}
-END_TEST
 
 /* ---- Reading ---- */
 
@@ -599,8 +518,6 @@ main(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, NULL);
-	tcase_add_test(tc, opening);
-	tcase_add_test(tc, brought_up);
 	tcase_add_test(tc, reads_in_order);
 	tcase_add_test(tc, read_waits_no_longer);
 	tcase_add_test(tc, stall);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The source of this host's USB, over a libusb without USB. */
+/* The source of this host's USB and what it opens, over a libusb without
+ * USB. */
 #include <check.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "fake_libusb.h"
+#include "usb/bringup.h"
 #include "usb/read_budget.h"
+#include "usb_layouts.h"
 #include "usb_watch.h"
 
 static const struct fake_spec phone = { .bus = 1, .address = 7,
@@ -191,6 +194,105 @@ START_TEST(pestered)
 }
 END_TEST
 
+/* ---- Opening ---- */
+
+static const struct usb_ident ident = { .key = "1-2.3", .bus = 1,
+	.address = 7 };
+
+START_TEST(opening)
+{
+	struct usb_source *s = new_source(true);
+	struct usb_ident moved = ident;
+	struct transport *t;
+	struct cause why;
+
+	fake_plug(&phone);
+	moved.address = 8; /* another device in that port */
+	ck_assert_int_eq(s->ops->open(s, &moved, &t, &why), USB_ERROR_GONE);
+	ck_assert_ptr_nonnull(strstr(why.text, "1-2.3"));
+	fake_set_open(LIBUSB_ERROR_ACCESS);
+	ck_assert_int_eq(s->ops->open(s, &ident, &t, &why), USB_ERROR_ACCESS);
+	ck_assert_ptr_nonnull(strstr(why.text, "udev"));
+	fake_set_open(0);
+	fake_set_init(LIBUSB_ERROR_NO_MEM);
+	ck_assert_int_eq(s->ops->open(s, &ident, &t, &why), USB_ERROR_NO_MEM);
+	fake_set_init(0);
+	ck_assert_int_eq(fake_counts().contexts, 1);
+
+	/* One that is never started. */
+	ck_assert_int_eq(s->ops->open(s, &ident, &t, &why), USB_OK);
+	t->ops->stop(t);
+	t->ops->interrupt(t);
+	t->ops->free(t);
+	ck_assert_int_eq(fake_counts().handles, 0);
+	s->ops->free(s);
+	ck_assert_int_eq(fake_counts().contexts, 0);
+}
+END_TEST
+
+static int
+phone_control(struct fake_device *d, uint8_t type, uint8_t request,
+    uint16_t value, uint16_t index, void *data, uint16_t length)
+{
+	static const uint8_t dev[] = { 18, 1, 0, 2, 0, 0, 0, 64, 0xac, 5,
+		0xa8, 0x12, 2, 0x14, 1, 2, 3, 4 };
+	static const uint8_t language[] = { 4, 3, 9, 4 };
+	static const uint8_t serial[] = { 6, 3, 'A', 0, 'B', 0 };
+	static const struct {
+		uint16_t value;
+		const uint8_t *bytes;
+		size_t len;
+	} all[] = {
+		{ 0x100, dev, sizeof dev },
+		{ 0x200, layout_ptp, sizeof layout_ptp },
+		{ 0x201, layout_audio, sizeof layout_audio },
+		{ 0x202, layout_mux, sizeof layout_mux },
+		{ 0x203, layout_tether, sizeof layout_tether },
+		{ 0x300, language, sizeof language },
+		{ 0x303, serial, sizeof serial },
+	};
+
+	(void)d, (void)index;
+	if (type != 0x80 || request != 6)
+		return LIBUSB_ERROR_PIPE;
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+		if (all[i].value != value)
+			continue;
+		if (length > all[i].len)
+			length = (uint16_t)all[i].len;
+		memcpy(data, all[i].bytes, length);
+		return length;
+	}
+	return LIBUSB_ERROR_PIPE;
+}
+
+START_TEST(brought_up)
+{
+	struct usb_source *s = new_source(true);
+	struct chunk_pool pool;
+	struct transport *t;
+	struct usb_phone p;
+	struct cause why;
+
+	chunk_pool_init(&pool, 8);
+	fake_on_control(fake_plug(&phone), phone_control);
+	ck_assert_int_eq(s->ops->open(s, &ident, &t, &why), USB_OK);
+	ck_assert_int_eq(
+	    usb_bring_up(t, &ident, 0, NULL, NULL, &p, &why), USB_OK);
+	ck_assert_str_eq(p.udid, "AB");
+	ck_assert_int_eq(fake_counts().configuration, 4);
+	ck_assert_int_eq(fake_counts().detached, 1);
+	ck_assert_int_eq(fake_counts().claimed, 1);
+	ck_assert_int_eq(t->ops->start(t, &p.pipes, &pool), USB_OK);
+	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 4);
+	t->ops->stop(t);
+	t->ops->free(t);
+	s->ops->free(s);
+	chunk_pool_fini(&pool);
+	ck_assert_int_eq(fake_counts().released, 1);
+}
+END_TEST
+
 /* Shares of the memory for reads: everyone gets one, few get what they want,
  * and the sum stays bounded. */
 START_TEST(budget)
@@ -244,6 +346,8 @@ main(void)
 	tcase_add_test(tc, polls_without_capability);
 	tcase_add_test(tc, no_usb);
 	tcase_add_test(tc, pestered);
+	tcase_add_test(tc, opening);
+	tcase_add_test(tc, brought_up);
 	tcase_add_test(tc, budget);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The stand-in's transfers and events. */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <time.h>
+
+#include "fake_libusb_int.h"
+
+/* ---- Lists ---- */
+
+static struct fake_transfer *
+fake_of(struct libusb_transfer *x)
+{
+	return (struct fake_transfer *)((char *)x -
+	    offsetof(struct fake_transfer, x));
+}
+
+void
+list_append(struct list *l, struct fake_transfer *t)
+{
+	if (l->end == NULL)
+		l->end = &l->first;
+	t->next = NULL;
+	*l->end = t;
+	l->end = &t->next;
+}
+
+struct fake_transfer *
+list_take_first(struct list *l)
+{
+	struct fake_transfer *t = l->first;
+
+	if (t == NULL)
+		return NULL;
+	l->first = t->next;
+	if (l->first == NULL)
+		l->end = &l->first;
+	return t;
+}
+
+bool
+list_take_out(struct list *l, struct fake_transfer *t)
+{
+	for (struct fake_transfer **at = &l->first; *at != NULL;
+	     at = &(*at)->next) {
+		if (*at != t)
+			continue;
+		*at = t->next;
+		if (*at == NULL)
+			l->end = at;
+		return true;
+	}
+	return false;
+}
+
+/* ---- Completion (under the lock) ---- */
+
+void
+fake_complete(struct fake_transfer *t, int status, int actual)
+{
+	t->x.status = (enum libusb_transfer_status)status;
+	t->x.actual_length = actual;
+	t->state = DONE;
+	list_append(&t->ctx->done, t);
+	pthread_cond_broadcast(&t->ctx->wake);
+}
+
+void
+fake_answer_reads(struct fake_device *d)
+{
+	while (d->answers != NULL && d->reads.first != NULL && !d->halted) {
+		struct answer *a = d->answers;
+		struct fake_transfer *t = list_take_first(&d->reads);
+
+		RULE(a->length <= t->x.length);
+		if (a->length > 0)
+			memset(t->x.buffer, a->byte, (size_t)a->length);
+		fake_complete(t, a->status, a->length);
+		d->answers = a->next;
+		if (d->answers == NULL)
+			d->answers_end = &d->answers;
+		free(a);
+		d->halted = t->x.status == LIBUSB_TRANSFER_STALL;
+	}
+}
+
+void
+fake_finish_writes(struct fake_device *d)
+{
+	while (!d->held && d->writes.first != NULL) {
+		struct fake_transfer *t = list_take_first(&d->writes);
+		const int status = d->next_write;
+
+		d->next_write = 0;
+		fake_complete(t, status, status == 0 ? t->x.length : 0);
+	}
+}
+
+static void
+note_write(struct fake_device *d, const struct libusb_transfer *x)
+{
+	struct fake_written *w = &d->written[d->written_count++];
+
+	RULE(d->written_count < FAKE_WRITES_MAX);
+	w->length = x->length;
+	w->number = 0;
+	for (int i = 0; i < 4 && i < x->length; i++)
+		w->number |= (uint32_t)x->buffer[i] << 8 * i;
+}
+
+/* ---- libusb: transfers ---- */
+
+struct libusb_transfer *
+libusb_alloc_transfer(int iso_packets)
+{
+	struct fake_transfer *t = calloc(1, sizeof *t);
+
+	RULE(t != NULL && iso_packets == 0);
+	pthread_mutex_lock(&fake.lock);
+	fake.counts.transfers++;
+	pthread_mutex_unlock(&fake.lock);
+	return &t->x;
+}
+
+void
+libusb_free_transfer(struct libusb_transfer *x)
+{
+	if (x == NULL)
+		return;
+	pthread_mutex_lock(&fake.lock);
+	RULE(fake_of(x)->state == IDLE);
+	fake.counts.transfers--;
+	pthread_mutex_unlock(&fake.lock);
+	free(fake_of(x));
+}
+
+static int
+submit(struct fake_device *d, struct fake_transfer *t)
+{
+	if (!d->plugged)
+		return LIBUSB_ERROR_NO_DEVICE;
+	if (fake.memory >= 0 && fake.memory_used + t->x.length > fake.memory)
+		return LIBUSB_ERROR_NO_MEM;
+	RULE(t->state == IDLE);
+	fake.memory_used += t->x.length;
+	fake.counts.in_flight++;
+	t->ctx = t->x.dev_handle->device->ctx;
+	t->state = FLYING;
+	if (t->x.endpoint & 0x80) {
+		list_append(&d->reads, t);
+		fake_answer_reads(d);
+	} else {
+		note_write(d, &t->x);
+		list_append(&d->writes, t);
+		fake_finish_writes(d);
+	}
+	return 0;
+}
+
+int
+libusb_submit_transfer(struct libusb_transfer *x)
+{
+	int r;
+
+	pthread_mutex_lock(&fake.lock);
+	r = submit(x->dev_handle->device->d, fake_of(x));
+	pthread_mutex_unlock(&fake.lock);
+	return r;
+}
+
+int
+libusb_cancel_transfer(struct libusb_transfer *x)
+{
+	struct fake_transfer *t = fake_of(x);
+	struct fake_device *d;
+	int r = LIBUSB_ERROR_NOT_FOUND;
+
+	pthread_mutex_lock(&fake.lock);
+	if (t->state == FLYING) {
+		d = x->dev_handle->device->d;
+		r = 0;
+		if (!d->jammed &&
+		    (list_take_out(&d->reads, t) || list_take_out(&d->writes, t)))
+			fake_complete(t, LIBUSB_TRANSFER_CANCELLED, 0);
+	}
+	pthread_mutex_unlock(&fake.lock);
+	return r;
+}
+
+/* ---- libusb: events ---- */
+
+static bool
+has_something(const libusb_context *c)
+{
+	return c->interrupted || c->done.first != NULL ||
+	    (c->hotplug != NULL && c->events > 0);
+}
+
+static void
+wait_for_something(libusb_context *c, const struct timeval *tv)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += tv->tv_sec;
+	until.tv_nsec += (long)tv->tv_usec * 1000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	while (!has_something(c))
+		if (pthread_cond_timedwait(&c->wake, &fake.lock, &until) ==
+		    ETIMEDOUT)
+			break;
+}
+
+int
+libusb_handle_events_timeout_completed(libusb_context *c, struct timeval *tv,
+    int *completed)
+{
+	struct fake_transfer *t;
+	int events;
+
+	RULE(completed == NULL);
+	pthread_mutex_lock(&fake.lock);
+	wait_for_something(c, tv);
+	c->interrupted = false;
+	events = c->hotplug != NULL ? c->events : 0;
+	c->events = 0;
+	for (int i = 0; i < events; i++) {
+		pthread_mutex_unlock(&fake.lock);
+		c->hotplug(c, NULL, LIBUSB_HOTPLUG_EVENT_DEVICE_ARRIVED,
+		    c->hotplug_arg);
+		pthread_mutex_lock(&fake.lock);
+	}
+	/* At most so many at a time, as the real one. */
+	for (int i = 0; i < 25 && (t = list_take_first(&c->done)) != NULL; i++) {
+		t->state = IDLE;
+		fake.memory_used -= t->x.length;
+		fake.counts.in_flight--;
+		pthread_mutex_unlock(&fake.lock);
+		t->x.callback(&t->x);
+		pthread_mutex_lock(&fake.lock);
+	}
+	pthread_mutex_unlock(&fake.lock);
+	return 0;
+}
+
+void
+libusb_interrupt_event_handler(libusb_context *c)
+{
+	pthread_mutex_lock(&fake.lock);
+	c->interrupted = true;
+	pthread_cond_broadcast(&c->wake);
+	pthread_mutex_unlock(&fake.lock);
+}
