@@ -156,8 +156,7 @@ static const char *const bad_ids[] = { "", ".", "..", "../x", "a/b", "/etc/x",
 	"a.b", "a b", "a\n", "a\x01", "\xc3\xa4", "a\\b", "%2e", "a:b",
 	"SystemConfiguration", "systemconfiguration",
 	/* 65 characters */
-	"0123456789012345678901234567890123456789012345678901234567890"
-	"1234" };
+	"01234567890123456789012345678901234567890123456789012345678901234" };
 
 START_TEST(an_id_that_can_be_none_touches_no_file)
 {
