@@ -85,15 +85,35 @@ add(const char **list, size_t *count, size_t max, const char *value,
 	return 0;
 }
 
-static int
-unknown_option(int argc, char **argv, int c, struct cause *why)
+static bool
+is_known(int option)
 {
-	const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
+	const struct option *o = long_options;
+
+	while (o->name != NULL && o->val != option)
+		o++;
+	return o->name != NULL;
+}
+
+/* Says what is wrong with what getopt_long() has just refused.  It leaves the
+ * letter in optopt; of a long option the value, or 0 when there is none. */
+static int
+refuse(char **argv, int c, struct cause *why)
+{
+	const char letter[3] = { '-', (char)optopt, '\0' };
+	const char *word = argv[optind - 1];
+	const bool is_long = strncmp(word, "--", 2) == 0;
 
 	if (c == ':')
 		return cause_set(why, "option '%s' needs a value; see muxd "
+		    "--help", is_long ? word : letter);
+	if (optopt != 0 && is_known(optopt))
+		return cause_set(why, "option '%s' takes no value; see muxd "
 		    "--help", word);
-	return cause_set(why, "unknown option '%s'; see muxd --help", word);
+	/* Letters behind an unknown one are still to come: `word` is the one
+	 * before. */
+	return cause_set(why, "unknown option '%s'; see muxd --help",
+	    optopt != 0 ? letter : word);
 }
 
 static int
@@ -191,7 +211,7 @@ options_parse(struct options *o, int argc, char **argv, struct cause *why)
 	while ((c = getopt_long(argc, argv, short_options, long_options,
 		    NULL)) != -1) {
 		if (c == '?' || c == ':')
-			return unknown_option(argc, argv, c, why);
+			return refuse(argv, c, why);
 		if (take_option(o, c, optarg, why) < 0)
 			return -1;
 	}
