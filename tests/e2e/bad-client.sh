@@ -74,7 +74,7 @@ for payload in '' 00 "$(hex_of '<plist>')" "$(hex_of bplist00)" \
 	raw_kill a
 done
 
-step "a property list nested ten thousand deep is refused"
+step "a property list nested six thousand deep is refused"
 raw_open a
 deep=$(printf '<array>%.0s' {1..6000})
 raw_send a "$(message 1 8 14 "$(hex_of "<?xml version=\"1.0\"?><plist>$deep")")"

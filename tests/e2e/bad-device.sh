@@ -8,9 +8,8 @@ phones 2
 daemon
 wait_phones 2
 two=$(id_of_phone 2)
-load -d "$two" echo $((4 << 30)) >"$DIR/other.log" 2>&1 &
-other=$!
-started+=("$other")
+load_beside other -d "$two" echo $((1 << 40))
+other=$beside
 
 # A frame of mux version 2: PROTOCOL TOTAL-LENGTH [REST].
 frame() {

@@ -43,7 +43,7 @@ TSAN_OPTIONS=$TSAN_OPTIONS:log_path=$DIR/sanitizer
 
 # What muxd is started through, when a test limits it.
 muxd_limits=(env)
-muxd_pid= muxphone_pid= step_text= started=()
+muxd_pid= muxphone_pid= beside= step_text= started=()
 
 # ---- Sentences -------------------------------------------------------------
 
@@ -276,6 +276,16 @@ heard() {
 # `stall` and `idle` wait.
 load() {
 	muxload -s "$SOCKET" "$@" <&"$never"
+}
+
+# load_beside NAME ARGUMENT...: the same beside the test, with its output in
+# $DIR/NAME.log; its process id is in beside.
+load_beside() {
+	local log=$DIR/$1.log
+	shift
+	muxload -s "$SOCKET" "$@" <&"$never" >>"$log" 2>&1 &
+	beside=$!
+	started+=("$beside")
 }
 
 # COUNT bytes of which no two MiB are alike.

@@ -10,9 +10,8 @@ ulimit -n $((idle + 200)) 2>/dev/null || idle=$(($(ulimit -n) - 200))
 
 step "$idle clients connect and say nothing"
 daemon
-load idle $idle >"$DIR/idle.log" 2>&1 &
-idler=$!
-started+=("$idler")
+load_beside idle idle $idle
+idler=$beside
 clients_are_in() {
 	[ "$(fds_of "$muxd_pid")" -ge "$idle" ]
 }
@@ -33,9 +32,8 @@ step "with 128 descriptors, 300 clients are more than the daemon can hold"
 muxd_limits=(prlimit --nofile=128:128)
 need prlimit
 daemon
-load idle 300 >"$DIR/idle.log" 2>&1 &
-idler=$!
-started+=("$idler")
+load_beside idle idle 300
+idler=$beside
 descriptors_are_out() {
 	[ "$(fds_of "$muxd_pid")" -ge 120 ]
 }
@@ -44,9 +42,8 @@ gone "$muxd_pid" && fail "muxd ended"
 
 step "it does not spin while it cannot accept"
 before=$(cpu_ms "$muxd_pid")
-load --all info >"$DIR/late.log" 2>&1 &
-late=$!
-started+=("$late")
+load_beside late --all info
+late=$beside
 await 1 gone "$late"
 at_most $((500 * MUXD_TEST_PATIENCE)) $(($(cpu_ms "$muxd_pid") - before)) \
     "milliseconds of processor time"

@@ -11,10 +11,9 @@ wait_phones 16
 step "16 phones x 8 connections: echo, discard and chargen side by side"
 pids=()
 for kind in echo discard chargen; do
-	load --all -c 8 "$kind" "$size" >"$DIR/load-$kind.log" 2>&1 &
-	pids+=($!)
+	load_beside "load-$kind" --all -c 8 "$kind" "$size"
+	pids+=("$beside")
 done
-started+=("${pids[@]}")
 
 step "every byte of every connection is the one that was meant"
 for pid in "${pids[@]}"; do

@@ -9,9 +9,8 @@ daemon
 one=$(id_of_phone 1) two=$(id_of_phone 2)
 
 step "a client asks phone 1 for a stream without end, and does not read it"
-load -d "$one" stall >"$DIR/stall.log" 2>&1 &
-stalled=$!
-started+=("$stalled")
+load_beside stall -d "$one" stall
+stalled=$beside
 window_is_full() {
 	[ "$(phone counters 1 | jq '[.. | .windows_full? | numbers] | add // 0')" -gt 0 ]
 }

@@ -8,9 +8,8 @@ daemon
 one=$(id_of_phone 1) two=$(id_of_phone 2)
 
 step "phone 2 streams all the time"
-load -d "$two" chargen $((1 << 40)) >"$DIR/busy.log" 2>&1 &
-busy=$!
-started+=("$busy")
+load_beside busy -d "$two" chargen $((1 << 40))
+busy=$beside
 must_await 10 has_connections 1
 
 step "a client of phone 1 lets its window fill, then reads all, ten times"

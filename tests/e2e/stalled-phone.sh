@@ -9,9 +9,8 @@ daemon
 one=$(id_of_phone 1) two=$(id_of_phone 2)
 
 step "phone 1 stops answering USB requests while it carries a connection"
-load -d "$one" echo "$((size * 16))" >"$DIR/victim.log" 2>&1 &
-victim=$!
-started+=("$victim")
+load_beside victim -d "$one" echo $((1 << 40))
+victim=$beside
 must_await 10 has_connections 1
 phone stall 1 >/dev/null
 

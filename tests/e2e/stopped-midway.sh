@@ -12,16 +12,14 @@ for round in 1 2 3; do
 	step "it is stopped with six connections at work in each direction"
 	pids=()
 	for kind in echo discard chargen; do
-		load --all -c 2 "$kind" $((4 << 30)) >>"$DIR/load.log" 2>&1 &
-		pids+=($!)
+		load_beside load --all -c 2 "$kind" $((1 << 40))
+		pids+=("$beside")
 	done
-	load stall >>"$DIR/load.log" 2>&1 &
-	pids+=($!)
-	started+=("${pids[@]}")
-	must_await 10 has_connections 19
+	load_beside stall --all stall
+	must_await 10 has_connections 21
 	stop_daemon
 
-	step "its clients find the end of their connections"
+	step "its clients find the end of their connections, its socket is gone"
 	for pid in "${pids[@]}"; do
 		must_await 5 gone "$pid"
 	done

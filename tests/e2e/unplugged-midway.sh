@@ -4,25 +4,23 @@
 . "${0%/*}/lib.sh"
 
 rounds=$((20 / MUXD_TEST_SCALE < 3 ? 3 : 20 / MUXD_TEST_SCALE))
-size=$((4 << 30)) # more than can pass
+size=$((1 << 40)) # more than can pass
 phones 2
 daemon
 
 step "phone 2 is at work all the time"
 two=$(id_of_phone 2)
-load -d "$two" echo "$size" >"$DIR/other.log" 2>&1 &
-other=$!
-started+=("$other")
+load_beside other -d "$two" echo "$size"
+other=$beside
 
 for ((i = 1; i <= rounds; i++)); do
 	step "round $i: phone 1 is unplugged in mid-transfer"
 	one=$(id_of_phone 1)
 	pids=()
 	for kind in echo discard chargen; do
-		load -d "$one" -c 2 "$kind" "$size" >>"$DIR/victim.log" 2>&1 &
-		pids+=($!)
+		load_beside victim -d "$one" -c 2 "$kind" "$size"
+		pids+=("$beside")
 	done
-	started+=("${pids[@]}")
 	must_await 10 has_connections 7
 	phone unplug 1 >/dev/null
 	for pid in "${pids[@]}"; do

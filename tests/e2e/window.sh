@@ -14,9 +14,8 @@ for window in 65536 4096 512 256; do
 done
 
 step "the phone shrinks its window while data is on its way"
-load -c 2 echo "$size" >"$DIR/load.log" 2>&1 &
-loader=$!
-started+=("$loader")
+load_beside load -c 2 echo "$size"
+loader=$beside
 i=0
 while kill -0 "$loader" 2>/dev/null; do
 	phone window 1 $((i++ % 2 ? 131072 : 1024)) >/dev/null
