@@ -459,6 +459,31 @@ START_TEST(slow)
 }
 END_TEST
 
+/* With too many answers waiting the phone takes no more, until one has left. */
+START_TEST(answers_make_room)
+{
+	uint8_t syn[36] = {
+		0, 0, 0, 6, 0, 0, 0, 36, 0xfe, 0xed, 0xfa, 0xce, 0, 0, 0, 0,
+		0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 2, 0, 0, 0, 0, 0,
+	};
+	struct test_urb *late;
+
+	configure(4);
+	expect(submit(0x04, ask_version, 20), USBIP_OK, 20);
+	expect(submit(0x04, set_up_bytes, 17), USBIP_OK, 17);
+	for (unsigned i = 1; dev.mux.reply_count < MUX_REPLIES_MAX; i++) {
+		syn[12] = syn[16] = (uint8_t)(i >> 8);
+		syn[13] = syn[17] = (uint8_t)i;
+		expect(submit(0x04, syn, sizeof syn), USBIP_OK, sizeof syn);
+	}
+	syn[13]++;
+	late = submit(0x04, syn, sizeof syn);
+	ck_assert_int_eq(late->status, PENDING);
+	ck_assert_int_eq(submit(0x85, NULL, 512)->status, USBIP_OK);
+	ck_assert_int_eq(late->status, USBIP_OK);
+}
+END_TEST
+
 START_TEST(other_endpoints)
 {
 	struct test_urb *interrupt, *iso;
@@ -525,6 +550,7 @@ main(void)
 	tcase_add_test(t, stall_and_resume);
 	tcase_add_test(t, hang);
 	tcase_add_test(t, slow);
+	tcase_add_test(t, answers_make_room);
 	tcase_add_test(t, other_endpoints);
 	suite_add_tcase(s, t);
 	return unit_run(s);

@@ -227,8 +227,7 @@ END_TEST
 
 START_TEST(growth_amid_a_packet)
 {
-	static uint8_t data[30000], back[70000];
-	size_t left;
+	static uint8_t data[30000], back[30036];
 
 	for (size_t i = 0; i < sizeof data; i++)
 		data[i] = (uint8_t)(i * 13);
@@ -241,9 +240,7 @@ START_TEST(growth_amid_a_packet)
 	for (uint32_t i = 1; i <= 3; i++)
 		host_tcp(&h, 5, 7, 1 + 30000 * i, 1, ACK, HOST_WINDOW, data,
 		    sizeof data);
-	left = h.mux.out.left;
-	ck_assert_uint_eq(left, 30036 - 10);
-	mux_take(&h.mux, back + 10, left);
+	mux_take(&h.mux, back + 10, sizeof back - 10);
 	ck_assert_mem_eq(back + 36, data, sizeof data);
 	for (size_t at = 30000; at < 120000; at += g.data_len) {
 		host_get_tcp(&h, &g, 5, ACK);
@@ -251,6 +248,28 @@ START_TEST(growth_amid_a_packet)
 			HOLDS(g.data[i] == data[(at + i) % 30000],
 			    "byte %zu", at + i);
 	}
+	host_nothing(&h);
+	host_behaved(&h);
+}
+END_TEST
+
+/* Both, one after the other. */
+START_TEST(growth_and_reset_amid_a_packet)
+{
+	static uint8_t data[30000], back[30036];
+
+	for (size_t i = 0; i < sizeof data; i++)
+		data[i] = (uint8_t)(i * 13);
+	host_up(&h, 2);
+	host_connect(&h, 5, 7, HOST_WINDOW);
+	host_tcp(&h, 5, 7, 1, 1, ACK, HOST_WINDOW, data, sizeof data);
+	ck_assert(mux_next(&h.mux));
+	mux_take(&h.mux, back, 500);
+	host_tcp(&h, 5, 7, 30001, 1, ACK, HOST_WINDOW, data, sizeof data);
+	mux_take(&h.mux, back + 500, 500);
+	host_tcp(&h, 5, 7, 60001, 1, RST, 0, NULL, 0);
+	mux_take(&h.mux, back + 1000, sizeof back - 1000);
+	ck_assert_mem_eq(back + 36, data, sizeof data);
 	host_nothing(&h);
 	host_behaved(&h);
 }
@@ -277,6 +296,7 @@ main(void)
 	tcase_add_test(t, reset_of_the_unknown);
 	tcase_add_test(t, reset_amid_a_packet);
 	tcase_add_test(t, growth_amid_a_packet);
+	tcase_add_test(t, growth_and_reset_amid_a_packet);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }

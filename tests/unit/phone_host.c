@@ -40,6 +40,12 @@ get32(const uint8_t *p)
 	return (uint32_t)get16(p) << 16 | get16(p + 2);
 }
 
+static void
+straight(struct host *h, const uint8_t *packet, size_t len)
+{
+	mux_input(&h->mux, packet, len);
+}
+
 void
 host_init(struct host *h, unsigned version)
 {
@@ -49,6 +55,7 @@ host_init(struct host *h, unsigned version)
 	pattern_init();
 	memset(h, 0, sizeof *h);
 	h->version = 1;
+	h->bus = straight;
 	h->rx_seq = 0xffff;
 	ck_assert_int_eq(identity_init(&h->id, 1, NULL, 0, &why), 0);
 	strict_init(&h->strict, 1);
@@ -100,7 +107,7 @@ host_send(struct host *h, uint32_t protocol, const void *body, size_t len)
 	}
 	if (len > 0)
 		memcpy(p, body, len);
-	mux_input(&h->mux, raw, head + len);
+	h->bus(h, raw, head + len);
 }
 
 void
@@ -144,12 +151,18 @@ parse_tcp(struct got *g)
 void
 host_get(struct host *h, struct got *g)
 {
-	size_t head = 8;
-
 	ck_assert(mux_next(&h->mux));
 	g->len = h->mux.out.left;
 	ck_assert_uint_le(g->len, sizeof g->raw);
 	mux_take(&h->mux, g->raw, g->len);
+	host_parse(h, g);
+}
+
+void
+host_parse(struct host *h, struct got *g)
+{
+	size_t head = 8;
+
 	g->protocol = get32(g->raw);
 	ck_assert_uint_eq(get32(g->raw + 4), g->len);
 	if (h->version == 2 && g->protocol != 0) {

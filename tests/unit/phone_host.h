@@ -22,6 +22,8 @@ struct host {
 	struct mux mux;
 	unsigned version; /* of the headers that it writes */
 	uint16_t tx_seq, rx_seq;
+	/* Where its packets go; to the phone at once unless a test has set it. */
+	void (*bus)(struct host *h, const uint8_t *packet, size_t len);
 };
 
 /* A packet of the phone's. */
@@ -56,6 +58,8 @@ void host_tcp(struct host *h, uint16_t sport, uint16_t dport, uint32_t seq,
 /* Fetches the next packet; the test fails when there is none, or when its
  * header is wrong. */
 void host_get(struct host *h, struct got *g);
+/* Takes apart what lies in `g->raw`, `g->len` bytes. */
+void host_parse(struct host *h, struct got *g);
 /* The test fails when the phone has something to say. */
 void host_nothing(struct host *h);
 /* Fetches the next packet, which must be TCP with these flags. */
