@@ -217,6 +217,26 @@ START_TEST(tcp_and_adopted_sockets_serve_too)
 }
 END_TEST
 
+START_TEST(silent_clients_do_not_lock_out_an_import_for_good)
+{
+	enum { SILENT = 300 }; /* more than are served at a time */
+	int silent[SILENT], fd;
+	char list[512];
+
+	for (int i = 0; i < SILENT; i++)
+		silent[i] = rig_connect(&rig);
+	fd = rig_connect(&rig);
+	rig_send_devlist(fd, 0);
+	for (int i = 0; i < SILENT / 2; i++)
+		close(silent[i]);
+	rig_receive_devlist(fd, list);
+	ck_assert_str_eq(list, "3-1 ");
+	close(fd);
+	for (int i = SILENT / 2; i < SILENT; i++)
+		close(silent[i]);
+}
+END_TEST
+
 /* ---- Transfers ---------------------------------------------------------- */
 
 START_TEST(bulk_of_every_size_arrives_whole)
@@ -539,6 +559,8 @@ main(void)
 	tcase_add_test(tc, device_is_free_for_the_next_importer_at_once);
 	tcase_add_test(tc, other_versions_and_operations_are_hung_up_on);
 	tcase_add_test(tc, a_request_may_come_byte_by_byte_beside_others);
+	tcase_add_test(tc,
+	    silent_clients_do_not_lock_out_an_import_for_good);
 	tcase_add_test(tc, tcp_and_adopted_sockets_serve_too);
 	tcase_add_test(tc, bulk_of_every_size_arrives_whole);
 	tcase_add_test(tc, control_requests);

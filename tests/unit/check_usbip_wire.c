@@ -1,28 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <check.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "usbip_golden.h"
 #include "wire/usbip.h"
 
 /*
  * The USB/IP codec against what the kernel's own client and server said to
  * each other (tests/golden/usbip-*.txt), and against hostile numbers.
- *
- * A line of those files is "C->S LENGTH: bytes in hex"; long ones are cut, so
- * LENGTH is what the payload functions have to arrive at.
  */
-
-#define LINE_BYTES 1200 /* of the longest line that is not cut */
-
-struct line {
-	bool from_client;
-	size_t length;        /* of the message */
-	size_t shown;         /* bytes in `bytes` */
-	uint8_t bytes[LINE_BYTES];
-};
 
 /* What a reply is checked against. */
 struct request {
@@ -31,63 +19,12 @@ struct request {
 	uint32_t packets;
 };
 
-static size_t
-unhex(uint8_t *out, size_t room, const char *text)
-{
-	size_t digits = 0;
-
-	for (; *text != '\0' && digits / 2 < room; text++) {
-		const char *hex = "0123456789abcdef";
-		const char *at = strchr(hex, *text);
-
-		if (isspace((unsigned char)*text) || at == NULL)
-			continue;
-		if (digits % 2 == 0)
-			out[digits / 2] = (uint8_t)((at - hex) << 4);
-		else
-			out[digits / 2] |= (uint8_t)(at - hex);
-		digits++;
-	}
-	return digits / 2;
-}
-
-static FILE *
-open_golden(const char *name)
-{
-	const char *top = getenv("top_srcdir");
-	char path[512];
-	FILE *f;
-
-	snprintf(path, sizeof path, "%s/tests/golden/%s",
-	    top != NULL ? top : ".", name);
-	f = fopen(path, "r");
-	ck_assert_msg(f != NULL, "cannot open %s", path);
-	return f;
-}
-
-static bool
-next_line(FILE *f, struct line *out)
-{
-	char text[4096], way[5];
-	int after;
-
-	memset(out, 0, sizeof *out);
-	while (fgets(text, sizeof text, f) != NULL) {
-		if (sscanf(text, "%4s %zu: %n", way, &out->length, &after) < 2)
-			continue;
-		out->from_client = way[0] == 'C';
-		out->shown = unhex(out->bytes, sizeof out->bytes, text + after);
-		return true;
-	}
-	return false;
-}
-
 /* ---- Golden bytes ------------------------------------------------------- */
 
 static struct request requests[8192]; /* by seqnum */
 
 static void
-check_descriptors(const struct line *l, uint32_t packets)
+check_descriptors(const struct golden_line *l, uint32_t packets)
 {
 	const uint8_t *at = l->bytes + l->length - packets * USBIP_ISO_SIZE;
 
@@ -107,7 +44,7 @@ check_descriptors(const struct line *l, uint32_t packets)
 }
 
 static void
-check_pdu(const struct line *l)
+check_pdu(const struct golden_line *l)
 {
 	struct usbip_pdu pdu;
 	uint8_t again[USBIP_PDU_SIZE];
@@ -136,11 +73,11 @@ check_pdu(const struct line *l)
 static unsigned
 check_file(const char *name)
 {
-	FILE *f = open_golden(name);
-	struct line l;
+	FILE *f = golden_open(name);
+	struct golden_line l;
 	unsigned pdus = 0;
 
-	while (next_line(f, &l))
+	while (golden_next(f, &l))
 		if (l.length >= USBIP_PDU_SIZE &&
 		    l.length != USBIP_DEVICE_SIZE) {
 			check_pdu(&l);
@@ -159,13 +96,13 @@ END_TEST
 
 START_TEST(a_captured_device_is_reproduced)
 {
-	FILE *f = open_golden("usbip-captures.txt");
-	struct line l;
+	FILE *f = golden_open("usbip-captures.txt");
+	struct golden_line l;
 	struct usbip_device_entry dev;
 	uint8_t again[USBIP_DEVICE_SIZE];
 
 	do
-		ck_assert(next_line(f, &l));
+		ck_assert(golden_next(f, &l));
 	while (l.length != USBIP_DEVICE_SIZE);
 	fclose(f);
 	usbip_device_decode(&dev, l.bytes);
