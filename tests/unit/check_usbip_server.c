@@ -494,6 +494,19 @@ START_TEST(no_endpoint_waits_for_another)
 }
 END_TEST
 
+/* Gives the engine time to do what it must not: not a proof, but then it would
+ * long have been done. */
+static void
+expect_submits(unsigned n)
+{
+	char list[512];
+
+	rig_await(&one, &one.submits, n);
+	for (int i = 0; i < 50; i++)
+		rig_devlist(&rig, list);
+	ck_assert_uint_eq(one.submits, n);
+}
+
 START_TEST(at_the_bound_reading_waits_and_goes_on)
 {
 	const int fd = rig_import(&rig, &one);
@@ -505,8 +518,7 @@ START_TEST(at_the_bound_reading_waits_and_goes_on)
 	rig_expect_unlinked(fd, 100000, USBIP_ECONNRESET);
 	rig_submit(fd, &one, 50000, 0x80 | RIG_HELD, 8);
 	rig_submit(fd, &one, 50001, 0x80 | RIG_HELD, 8);
-	rig_await(&one, &one.submits, USBIP_SERVER_URBS_MAX + 1);
-	ck_assert_uint_eq(one.submits, USBIP_SERVER_URBS_MAX + 1);
+	expect_submits(USBIP_SERVER_URBS_MAX + 1);
 	rig_finish(&one, USBIP_OK, 8);
 	rig_expect_data(fd, 0, 8);
 	rig_await(&one, &one.submits, USBIP_SERVER_URBS_MAX + 2);
@@ -533,10 +545,9 @@ START_TEST(bytes_are_bounded_too)
 
 	for (uint32_t i = 0; i < 5; i++)
 		rig_submit(fd, &one, i, 0x80 | RIG_HELD, USBIP_LENGTH_MAX);
-	rig_await(&one, &one.submits, 4);
+	expect_submits(4);
 	rig_finish(&one, USBIP_OK, 1000);
 	rig_await(&one, &one.submits, 5);
-	ck_assert_uint_eq(one.submits, 5);
 	close(fd);
 	rig_await(&one, &one.released, 1);
 }
