@@ -240,9 +240,12 @@ sock_listen(const struct sock_addr *addr, mode_t mode, int backlog,
 /* Connects within the time that is left until `deadline`. */
 static int
 connect_until(int fd, const struct sockaddr *sa, socklen_t len,
-    struct moment deadline)
+    struct moment deadline, int cancel_fd)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+	struct pollfd pfd[2] = {
+		{ .fd = fd, .events = POLLOUT },
+		{ .fd = cancel_fd, .events = POLLIN }, /* -1: left out */
+	};
 	int error = 0, n;
 	socklen_t size = sizeof error;
 
@@ -252,11 +255,15 @@ connect_until(int fd, const struct sockaddr *sa, socklen_t len,
 		if (errno != EINPROGRESS && errno != EAGAIN)
 			return -1;
 		do
-			n = poll(&pfd, 1,
+			n = poll(pfd, 2,
 			    moment_poll_timeout(clock_now(), deadline));
 		while (n < 0 && errno == EINTR);
 		if (n == 0)
 			errno = ETIMEDOUT;
+		if (n > 0 && pfd[0].revents == 0) {
+			errno = ECANCELED;
+			return -1;
+		}
 		if (n <= 0 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &error,
 				  &size) < 0)
 			return -1;
@@ -304,6 +311,13 @@ connect_unix_until(int fd, const struct sockaddr_un *un,
 int
 sock_connect(const struct sock_addr *addr, int timeout_ms, struct cause *why)
 {
+	return sock_connect_or_cancel(addr, timeout_ms, -1, why);
+}
+
+int
+sock_connect_or_cancel(const struct sock_addr *addr, int timeout_ms,
+    int cancel_fd, struct cause *why)
+{
 	const struct moment deadline = timeout_ms < 0
 	    ? MOMENT_NEVER
 	    : moment_after_ms(clock_now(), timeout_ms);
@@ -328,8 +342,11 @@ sock_connect(const struct sock_addr *addr, int timeout_ms, struct cause *why)
 	     ai = ai->ai_next) {
 		fd = open_socket(ai->ai_family);
 		if (fd >= 0 && connect_until(fd, ai->ai_addr, ai->ai_addrlen,
-				   deadline) < 0)
+				   deadline, cancel_fd) < 0) {
 			fd = close_with(fd, errno);
+			if (errno == ECANCELED)
+				break;
+		}
 	}
 	error = errno;
 	if (fd < 0)

@@ -55,6 +55,11 @@ int sock_listen(const struct sock_addr *addr, mode_t mode, int backlog,
 int sock_connect(const struct sock_addr *addr, int timeout_ms,
     struct cause *why);
 
+/* The same, but gives up with ECANCELED as soon as `cancel_fd` is readable
+ * (TCP only, and not while the host's name is looked up). */
+int sock_connect_or_cancel(const struct sock_addr *addr, int timeout_ms,
+    int cancel_fd, struct cause *why);
+
 /* Local port of a listening TCP socket, 0 when it is none. */
 uint16_t sock_local_port(int fd);
 
