@@ -1,29 +1,30 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * A device of a USB/IP server as a transport.  The reader is the importer's
- * receiver: everything completes in its calls.
+ * A device of a USB/IP server as a transport: reading, writing, life.  The
+ * reader is the importer's receiver: everything completes in its calls.
  */
 
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "usb/transport_usbip.h"
 #include "usb/usbip.h"
 
 /* How long connecting and importing may take. */
 #define ATTACH_MS 2000
+/* With no read in flight for want of memory: look again this soon. */
+#define RETRY_MS 10
 
 /* ---- Reading ---- */
 
 static void
-count_read(struct usbip_transport *t, int change)
+count_reads(struct usbip_transport *t, int change)
 {
-	atomic_store_explicit(&t->base.reads_in_flight,
-	    atomic_load_explicit(&t->base.reads_in_flight,
-		memory_order_relaxed) + (uint32_t)change,
+	t->reads_flying += (unsigned)change;
+	atomic_store_explicit(&t->base.reads_in_flight, t->reads_flying,
 	    memory_order_relaxed);
 }
 
@@ -31,53 +32,60 @@ count_read(struct usbip_transport *t, int change)
 static bool
 start_read(struct usbip_transport *t, struct read_urb *r)
 {
+	struct importer_urb *const one[] = { &r->urb };
+
 	r->chunk = chunk_take(t->pool);
 	if (r->chunk == NULL)
 		return false;
 	r->urb.buffer = r->chunk->data;
-	r->in_flight = true;
-	count_read(t, 1);
-	if (importer_submit(&t->imp, &r->urb, false))
-		return true;
-	r->in_flight = false;
-	count_read(t, -1);
-	chunk_put(r->chunk);
-	r->chunk = NULL;
-	return false;
+	if (!importer_submit(&t->imp, one, 1, false)) {
+		chunk_put(r->chunk);
+		r->chunk = NULL;
+		return false;
+	}
+	count_reads(t, 1);
+	return true;
 }
 
 /* Starts those that are not in flight. */
 static void
 start_reads(struct usbip_transport *t)
 {
+	if (t->stalled || t->stopping || t->reads_flying == READS)
+		return;
 	for (int i = 0; i < READS; i++)
-		if (!t->reads[i].in_flight && !start_read(t, &t->reads[i]))
+		if (t->reads[i].chunk == NULL && !start_read(t, &t->reads[i]))
 			return;
+}
+
+static void
+append_ready(struct usbip_transport *t, struct chunk *c, uint32_t len)
+{
+	c->offset = 0;
+	c->len = len;
+	*t->ready_end = c;
+	t->ready_end = &c->more;
 }
 
 static void
 read_complete(struct importer_urb *urb)
 {
-	struct read_urb *r = (struct read_urb *)urb;
-	struct usbip_transport *t = r->t;
+	struct read_urb *r = (struct read_urb *)urb; /* its first member */
+	struct usbip_transport *t = urb->arg;
 	struct chunk *c = r->chunk;
 
-	r->in_flight = false;
 	r->chunk = NULL;
-	count_read(t, -1);
-	if (urb->status != 0) {
+	count_reads(t, -1);
+	/* One that was taken back, or failed, may have got something before. */
+	if (urb->status == 0 || urb->actual > 0)
+		append_ready(t, c, urb->actual);
+	else
 		chunk_put(c);
-		if (urb->status == USBIP_EPIPE)
-			t->stalled = true;
-		else if (t->failure == USB_OK)
-			t->failure = usbip_error_of(urb->status);
-		return;
-	}
-	c->offset = 0;
-	c->len = urb->actual;
-	*t->ready_end = c;
-	t->ready_end = &c->more;
-	if (!t->stalled)
+	if (urb->status == USBIP_EPIPE)
+		t->stalled = true;
+	else if (urb->status != 0 && !t->stalled)
+		usbip_fail(t, usbip_error_of(urb->status));
+	else if (!t->stalled && !t->stopping)
 		start_read(t, r);
 }
 
@@ -88,16 +96,15 @@ start(struct transport *base, const struct usb_pipes *pipes,
 	struct usbip_transport *t = usbip_self(base);
 
 	t->pool = pool;
-	t->in = pipes->in;
 	t->out = pipes->out;
 	for (int i = 0; i < READS; i++) {
-		t->reads[i].t = t;
 		t->reads[i].urb.endpoint = pipes->in;
 		t->reads[i].urb.length = CHUNK_SIZE;
 		t->reads[i].urb.complete = read_complete;
+		t->reads[i].urb.arg = t;
 	}
 	start_reads(t);
-	return t->reads[0].in_flight ? USB_OK : USB_ERROR_NO_MEM;
+	return usbip_failure(t);
 }
 
 static struct chunk *
@@ -112,50 +119,86 @@ take_ready(struct usbip_transport *t)
 	return c;
 }
 
-/* All that came before the stall has been handed out. */
+/* The pipe is stalled and everything of it has come back. */
 static int
-clear_stall(struct transport *base)
+clear_stall(struct usbip_transport *t)
 {
-	struct usbip_transport *t = usbip_self(base);
-	const int rc = usbip_clear_halt(base, t->in);
+	const int error =
+	    usbip_clear_halt(&t->base, t->reads[0].urb.endpoint);
 
+	if (error < 0) {
+		usbip_fail(t, error == USB_ERROR_STALL ? USB_ERROR_IO : error);
+		return usbip_failure(t);
+	}
 	t->stalled = false;
-	if (rc < 0)
-		return rc == USB_ERROR_STALL ? USB_ERROR_IO : rc;
 	start_reads(t);
 	return USB_ERROR_STALL;
 }
 
-static bool
-any_read_in_flight(const struct usbip_transport *t)
+/* What there is to return without waiting: 1, or a usb_error; USB_OK: nothing
+ * yet. */
+static int
+outcome(struct usbip_transport *t, struct chunk **out)
 {
-	return atomic_load_explicit(&t->base.reads_in_flight,
-		   memory_order_relaxed) > 0;
+	if (t->ready != NULL) {
+		*out = take_ready(t);
+		return 1;
+	}
+	if (usbip_failure(t) != USB_OK)
+		return usbip_failure(t);
+	if (t->stalled && t->reads_flying == 0)
+		return clear_stall(t);
+	return USB_OK;
+}
+
+/* Before it waits: everything is under way that can be. */
+static void
+prepare(struct usbip_transport *t)
+{
+	start_reads(t);
+	/* A pipe is cleared when nothing is in flight on it. */
+	for (int i = 0; i < READS && t->stalled; i++)
+		if (t->reads[i].chunk != NULL)
+			importer_unlink(&t->imp, &t->reads[i].urb);
+}
+
+/* Without a read in flight there is nothing to wait for: memory is short. */
+static int
+patience(const struct usbip_transport *t, int left)
+{
+	if (t->reads_flying > 0 || (left >= 0 && left < RETRY_MS))
+		return left;
+	return RETRY_MS;
 }
 
 static int
 do_read(struct transport *base, struct chunk **out, int timeout_ms)
 {
 	struct usbip_transport *t = usbip_self(base);
+	struct moment deadline = MOMENT_NEVER;
 
-	if (t->ready == NULL && t->failure == USB_OK && !t->stalled) {
-		/* Without a read there is nothing to wait for: memory was
-		 * short, so look again soon. */
-		if (!any_read_in_flight(t)) {
-			start_reads(t);
-			if (!any_read_in_flight(t) &&
-			    (timeout_ms < 0 || timeout_ms > 10))
-				timeout_ms = 10;
-		}
-		usbip_wait_and_work(t, timeout_ms);
+	if (t->ready != NULL)
+		return outcome(t, out);
+	if (timeout_ms >= 0)
+		deadline = moment_after_ms(clock_now(), timeout_ms);
+	for (;;) {
+		int left = -1, rc;
+
+		prepare(t);
+		rc = outcome(t, out);
+		/* Acquire: pairs with the release in interrupt(), whose wake-up
+		 * ends the wait below even if it comes right here. */
+		if (rc != USB_OK ||
+		    atomic_exchange_explicit(&t->interrupted, false,
+			memory_order_acquire))
+			return rc;
+		if (timeout_ms >= 0)
+			left = moment_poll_timeout(clock_now(), deadline);
+		usbip_wait_and_work(t, patience(t, left));
+		rc = outcome(t, out);
+		if (rc != USB_OK || left == 0)
+			return rc;
 	}
-	if (t->ready != NULL) {
-		*out = take_ready(t);
-		return 1;
-	}
-	if (t->failure != USB_OK)
-		return t->failure;
-	return t->stalled ? clear_stall(base) : 0;
 }
 
 /* ---- Writing ---- */
@@ -171,54 +214,75 @@ count_write(struct usbip_transport *t, bool more)
 		    memory_order_relaxed);
 }
 
-static void
-write_complete(struct importer_urb *urb)
-{
-	struct write_urb *w = (struct write_urb *)urb;
-	struct usbip_transport *t = w->t;
-	struct tx *tx = w->tx;
-	const int error = usbip_error_of(urb->status);
-
-	/* A frame that was lost leaves a hole in somebody's stream. */
-	if (error != USB_OK && t->failure == USB_OK)
-		t->failure = error == USB_ERROR_STALL ? USB_ERROR_IO : error;
-	count_write(t, false);
-	queue_push(&t->returned, &w->node);
-	tx->done(tx, error);
-}
-
 static struct write_urb *
 write_of(struct qnode *n)
 {
-	return (struct write_urb *)((char *)n - offsetof(struct write_urb, node));
+	return (struct write_urb *)n; /* node is the first member */
+}
+
+static void
+write_done(struct usbip_transport *t, struct write_urb *w, int32_t status)
+{
+	struct tx *tx = w->tx;
+
+	if (w->error == USB_OK)
+		w->error = usbip_error_of(status);
+	if (--w->left > 0)
+		return;
+	/* A frame that was lost leaves a hole in somebody's stream. */
+	if (w->error != USB_OK)
+		usbip_fail(t,
+		    w->error == USB_ERROR_STALL ? USB_ERROR_IO : w->error);
+	status = w->error;
+	count_write(t, false);
+	queue_push(&t->returned, &w->node);
+	tx->done(tx, status);
+}
+
+static void
+data_complete(struct importer_urb *urb)
+{
+	write_done(urb->arg,
+	    (struct write_urb *)((char *)urb - offsetof(struct write_urb, data)),
+	    urb->status);
+}
+
+static void
+zlp_complete(struct importer_urb *urb)
+{
+	write_done(urb->arg,
+	    (struct write_urb *)((char *)urb - offsetof(struct write_urb, zlp)),
+	    urb->status);
+}
+
+static struct write_urb *
+new_write(struct usbip_transport *t)
+{
+	struct write_urb *w = calloc(1, sizeof *w);
+
+	if (w == NULL)
+		return NULL;
+	w->data.endpoint = w->zlp.endpoint = t->out;
+	w->data.arg = w->zlp.arg = t;
+	w->data.complete = data_complete;
+	w->zlp.complete = zlp_complete;
+	w->next = t->writes;
+	t->writes = w;
+	return w;
 }
 
 static struct write_urb *
 take_write(struct usbip_transport *t)
 {
-	struct write_urb *w;
+	struct qnode *n;
 
 	if (t->spare == NULL)
 		t->spare = queue_take(&t->returned);
-	if (t->spare != NULL) {
-		w = write_of(t->spare);
-		t->spare = w->node.next;
-		return w;
-	}
-	w = calloc(1, sizeof *w);
-	if (w == NULL)
-		return NULL;
-	w->t = t;
-	w->urb.endpoint = t->out;
-	w->urb.complete = write_complete;
-	return w;
-}
-
-static void
-keep_write(struct usbip_transport *t, struct write_urb *w)
-{
-	w->node.next = t->spare;
-	t->spare = &w->node;
+	n = t->spare;
+	if (n == NULL)
+		return new_write(t);
+	t->spare = n->next;
+	return write_of(n);
 }
 
 /* Submits the frame.  False: nothing will come of it. */
@@ -226,20 +290,23 @@ static bool
 submit_write(struct usbip_transport *t, struct tx *tx)
 {
 	struct write_urb *w = take_write(t);
+	struct importer_urb *both[2];
 
 	if (w == NULL)
 		return false;
 	w->tx = tx;
-	/* The flag makes the host controller at the other end add the empty
-	 * packet: one request instead of two. */
-	w->urb.flags = tx->zlp ? USBIP_ZERO_PACKET : 0;
-	w->urb.buffer = tx->data + tx->offset;
-	w->urb.length = tx->len;
+	w->error = USB_OK;
+	w->left = tx->zlp ? 2 : 1;
+	w->data.buffer = tx->data + tx->offset;
+	w->data.length = tx->len;
+	both[0] = &w->data;
+	both[1] = &w->zlp;
 	count_write(t, true);
-	if (importer_submit(&t->imp, &w->urb, true))
+	if (importer_submit(&t->imp, both, (unsigned)w->left, true))
 		return true;
 	count_write(t, false);
-	keep_write(t, w);
+	w->node.next = t->spare;
+	t->spare = &w->node;
 	return false;
 }
 
@@ -248,23 +315,32 @@ do_write(struct transport *base, struct tx *tx)
 {
 	struct usbip_transport *t = usbip_self(base);
 
-	if (submit_write(t, tx))
+	if (usbip_failure(t) == USB_OK && submit_write(t, tx))
 		return;
 	/* A frame that is not sent leaves a hole in somebody's stream. */
-	importer_break(&t->imp);
+	usbip_fail(t, USB_ERROR_GONE);
 	tx->done(tx, USB_ERROR_GONE);
 }
 
 static void
-interrupt(struct transport *t)
+interrupt(struct transport *base)
 {
-	waker_wake(usbip_self(t)->waker);
+	struct usbip_transport *t = usbip_self(base);
+
+	/* Release: pairs with the acquire in do_read().  The wake-up stays
+	 * until it is cleared. */
+	if (!atomic_exchange_explicit(&t->interrupted, true,
+		memory_order_release))
+		waker_wake(t->waker);
 }
 
 static void
 halt(struct transport *base)
 {
-	importer_break(&usbip_self(base)->imp);
+	struct usbip_transport *t = usbip_self(base);
+
+	usbip_fail(t, USB_ERROR_GONE);
+	importer_break(&t->imp);
 }
 
 /* ---- Life ---- */
@@ -274,7 +350,8 @@ stop(struct transport *base)
 {
 	struct usbip_transport *t = usbip_self(base);
 
-	t->stalled = true; /* no new read for one that ends now */
+	t->stopping = true;
+	usbip_fail(t, USB_ERROR_GONE);
 	importer_abort(&t->imp);
 	importer_fini(&t->imp);
 	usbip_source_hold(t->source, t->busid, -1);
@@ -283,24 +360,18 @@ stop(struct transport *base)
 }
 
 static void
-free_writes(struct qnode *n)
-{
-	while (n != NULL) {
-		struct qnode *next = n->next;
-
-		free(write_of(n));
-		n = next;
-	}
-}
-
-static void
 do_free(struct transport *base)
 {
 	struct usbip_transport *t = usbip_self(base);
 
-	free_writes(t->spare);
-	free_writes(queue_take(&t->returned));
+	while (t->writes != NULL) {
+		struct write_urb *w = t->writes;
+
+		t->writes = w->next;
+		free(w);
+	}
 	waker_put(t->waker);
+	free(t->request_bytes);
 	free(t);
 }
 
@@ -366,7 +437,8 @@ transport_usbip_open(struct usbip_source *source,
 	snprintf(t->busid, sizeof t->busid, "%s", busid);
 	t->ready_end = &t->ready;
 	queue_init(&t->returned);
-	importer_init(&t->imp, fd, usbip_devid(entry.bus, entry.address));
+	importer_init(&t->imp, fd, usbip_devid(entry.bus, entry.address),
+	    t->waker);
 	*out = &t->base;
 	return USB_OK;
 }

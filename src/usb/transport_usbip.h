@@ -8,25 +8,29 @@
 #include "usb/transport.h"
 #include "usbip/importer.h"
 
-/* Reads in flight: half a megabyte over a network's round trip of a
- * millisecond keeps a high-speed bus busy, and costs one system call less than
- * waiting. */
+/* Reads in flight: 128 KiB are more than a high-speed bus moves in the round
+ * trip of a local network. */
 #define READS 8
 
 struct usbip_transport;
 
 struct read_urb {
 	struct importer_urb urb;
-	struct usbip_transport *t;
-	struct chunk *chunk;
-	bool in_flight;
+	struct chunk *chunk; /* being filled; NULL: not in flight */
 };
 
+/*
+ * A frame on its way out: its data and, behind it, its empty packet.  (The flag
+ * that makes one of both is not known to every server.)  Kept for reuse: the
+ * writer takes it, the reader returns it.
+ */
 struct write_urb {
-	struct importer_urb urb;
-	struct qnode node; /* spare, or returned */
-	struct usbip_transport *t;
+	struct qnode node; /* first; spare or returned */
+	struct write_urb *next; /* of all that the device has */
+	struct importer_urb data, zlp;
 	struct tx *tx;
+	int left;  /* URBs that are not done; the reader's */
+	int error; /* the first of them */
 };
 
 struct usbip_transport {
@@ -35,20 +39,31 @@ struct usbip_transport {
 	struct usbip_source *source;
 	char busid[USBIP_BUSID_SIZE + 1];
 	struct waker *waker;
+	_Atomic bool interrupted;
+	/* A usb_error after which nothing will work again; the first counts. */
+	_Atomic int failure;
 
 	/* ---- The reader's ---- */
 	struct chunk_pool *pool;
-	uint8_t in;
 	struct read_urb reads[READS];
+	unsigned reads_flying;
 	struct chunk *ready; /* completed, oldest first, through `more` */
 	struct chunk **ready_end;
-	bool stalled;
-	int failure; /* a usb_error that ends it; USB_OK */
+	bool stalled;  /* no new reads until the pipe is cleared */
+	bool stopping; /* no new reads at all */
+
+	/* The one request at a time.  It stays when its caller has lost
+	 * patience, until the server gives it back. */
+	struct importer_urb request;
+	bool request_flying;
+	uint8_t *request_bytes;
+	size_t request_size;
 
 	/* ---- The writer's, but for what comes back ---- */
 	uint8_t out;
 	struct qnode *spare;
 	struct queue returned;
+	struct write_urb *writes; /* all; at the end anyone's */
 };
 
 static inline struct usbip_transport *
@@ -60,9 +75,18 @@ usbip_self(struct transport *t)
 /* The usb_error of a URB's status. */
 int usbip_error_of(int32_t status);
 
-/* Waits for the socket or an interrupt, and works.  False: interrupted.  The
+/* Ends the transport; the first failure counts.  Any thread. */
+void usbip_fail(struct usbip_transport *t, int error);
+
+static inline int
+usbip_failure(struct usbip_transport *t)
+{
+	return atomic_load_explicit(&t->failure, memory_order_relaxed);
+}
+
+/* Waits for the socket or a wake-up, `timeout_ms` at most, and works.  The
  * reader. */
-bool usbip_wait_and_work(struct usbip_transport *t, int timeout_ms);
+void usbip_wait_and_work(struct usbip_transport *t, int timeout_ms);
 
 /* Members of transport_ops. */
 int usbip_control(struct transport *base,

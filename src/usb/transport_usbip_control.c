@@ -3,13 +3,11 @@
 /* The USB/IP transport's requests to endpoint 0, and how its reader waits. */
 
 #include <poll.h>
-#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "usb/transport_usbip.h"
-
-/* How long a server may take to give back a request that has timed out. */
-#define UNLINK_MS 500
 
 /* Standard requests (USB 2.0, 9.4). */
 #define REQ_CLEAR_FEATURE 1
@@ -48,9 +46,20 @@ usbip_error_of(int32_t status)
 	}
 }
 
+void
+usbip_fail(struct usbip_transport *t, int error)
+{
+	int ok = USB_OK;
+
+	atomic_compare_exchange_strong_explicit(&t->failure, &ok, error,
+	    memory_order_relaxed, memory_order_relaxed);
+	/* It may be the writer that fails while the reader waits. */
+	waker_wake(t->waker);
+}
+
 /* ---- The reader waits ---- */
 
-bool
+void
 usbip_wait_and_work(struct usbip_transport *t, int timeout_ms)
 {
 	struct pollfd pfd[2] = {
@@ -58,95 +67,120 @@ usbip_wait_and_work(struct usbip_transport *t, int timeout_ms)
 		{ .fd = t->waker->read_fd, .events = POLLIN },
 	};
 
-	if (poll(pfd, 2, timeout_ms) <= 0)
-		return true;
-	if (pfd[0].revents != 0 && !importer_work(&t->imp) &&
-	    t->failure == USB_OK)
-		t->failure = USB_ERROR_GONE;
-	if (pfd[1].revents == 0)
-		return true;
-	waker_clear(t->waker);
-	return false;
+	if (!importer_is_ready(&t->imp)) {
+		if (poll(pfd, 2, timeout_ms) <= 0)
+			return;
+		/* Whatever it was: the loops around this look at all that a
+		 * wake-up can mean. */
+		if (pfd[1].revents != 0)
+			waker_clear(t->waker);
+	}
+	if (!importer_work(&t->imp))
+		usbip_fail(t, USB_ERROR_GONE);
 }
 
-/* ---- Control ---- */
-
-struct control {
-	struct importer_urb urb;
-	bool done;
-};
+/* ---- Requests ---- */
 
 static void
-control_complete(struct importer_urb *urb)
+request_complete(struct importer_urb *urb)
 {
-	((struct control *)urb)->done = true;
+	struct usbip_transport *t = urb->arg;
+
+	t->request_flying = false;
 }
 
-/* Works until the request is done or the time is over.  An interrupt that
- * comes meanwhile is for the next read(). */
+/* Works until the request is done or the time is over.  False: it is not. */
 static bool
-await_control(struct usbip_transport *t, struct control *c,
-    unsigned timeout_ms)
+await_request(struct usbip_transport *t, struct moment deadline)
 {
-	const struct moment deadline =
-	    moment_after_ms(clock_now(), timeout_ms);
-	bool interrupted = false;
-
-	while (!c->done && t->failure == USB_OK) {
+	while (t->request_flying && usbip_failure(t) == USB_OK) {
 		const int left = moment_poll_timeout(clock_now(), deadline);
 
 		if (left == 0)
 			break;
-		interrupted |= !usbip_wait_and_work(t, left);
+		usbip_wait_and_work(t, left);
 	}
-	if (interrupted)
-		waker_wake(t->waker);
-	return c->done;
+	return !t->request_flying;
 }
 
-static int
-run_control(struct usbip_transport *t, struct control *c, unsigned timeout_ms)
+static bool
+make_room(struct usbip_transport *t, size_t size)
 {
-	if (t->failure != USB_OK || !importer_submit(&t->imp, &c->urb, false))
+	uint8_t *more;
+
+	if (size <= t->request_size)
+		return true;
+	more = realloc(t->request_bytes, size);
+	if (more == NULL)
+		return false;
+	t->request_bytes = more;
+	t->request_size = size;
+	return true;
+}
+
+static void
+load_request(struct usbip_transport *t, const struct usb_setup_packet *setup)
+{
+	const uint8_t bytes[8] = { setup->request_type, setup->request,
+		(uint8_t)setup->value, (uint8_t)(setup->value >> 8),
+		(uint8_t)setup->index, (uint8_t)(setup->index >> 8),
+		(uint8_t)setup->length, (uint8_t)(setup->length >> 8) };
+
+	memcpy(t->request.setup, bytes, sizeof bytes);
+	t->request.buffer = t->request_bytes;
+	t->request.length = setup->length;
+	t->request.complete = request_complete;
+	t->request.arg = t;
+}
+
+/* The request at hand, in bytes of our own: the server may write to them when
+ * the caller has gone. */
+static int
+run_request(struct usbip_transport *t, struct moment deadline)
+{
+	struct importer_urb *const one[] = { &t->request };
+
+	t->request_flying = true;
+	if (!importer_submit(&t->imp, one, 1, false)) {
+		t->request_flying = false;
 		return USB_ERROR_GONE;
-	if (await_control(t, c, timeout_ms))
-		return c->urb.status != 0 ? usbip_error_of(c->urb.status)
-					  : (int)c->urb.actual;
-	if (t->failure == USB_OK) {
-		importer_unlink(&t->imp, &c->urb);
-		if (await_control(t, c, UNLINK_MS))
-			return USB_ERROR_TIMEOUT;
 	}
-	/* A server that does not even give a request back is lost, and the
-	 * request lives in our frame: end it here. */
-	t->failure = USB_ERROR_GONE;
-	importer_abort(&t->imp);
-	return USB_ERROR_TIMEOUT;
+	if (!await_request(t, deadline)) {
+		if (usbip_failure(t) != USB_OK)
+			return usbip_failure(t);
+		importer_unlink(&t->imp, &t->request);
+		return USB_ERROR_TIMEOUT;
+	}
+	return t->request.status != 0 ? usbip_error_of(t->request.status)
+				      : (int)t->request.actual;
 }
 
 int
 usbip_control(struct transport *base, const struct usb_setup_packet *setup,
     void *data, unsigned timeout_ms)
 {
-	struct control c = {
-		.urb = {
-			.setup = {
-				setup->request_type,
-				setup->request,
-				(uint8_t)setup->value,
-				(uint8_t)(setup->value >> 8),
-				(uint8_t)setup->index,
-				(uint8_t)(setup->index >> 8),
-				(uint8_t)setup->length,
-				(uint8_t)(setup->length >> 8),
-			},
-			.buffer = data,
-			.length = setup->length,
-			.complete = control_complete,
-		},
-	};
+	struct usbip_transport *t = usbip_self(base);
+	const struct moment deadline =
+	    moment_after_ms(clock_now(), timeout_ms);
+	const bool in = (setup->request_type & FROM_DEVICE) != 0;
+	int n;
 
-	return run_control(usbip_self(base), &c, timeout_ms);
+	if (!await_request(t, deadline)) {
+		/* The server does not even give back what has timed out. */
+		usbip_fail(t, USB_ERROR_GONE);
+		return usbip_failure(t);
+	}
+	if (usbip_failure(t) != USB_OK)
+		return usbip_failure(t);
+	if (!make_room(t, setup->length))
+		return USB_ERROR_NO_MEM;
+	load_request(t, setup);
+	if (!in && setup->length > 0)
+		memcpy(t->request_bytes, data, setup->length);
+	n = run_request(t, deadline);
+	if (in && n > 0)
+		memcpy(data, t->request_bytes, (size_t)n);
+	return n;
 }
 
 /* A request without data. */
@@ -198,11 +232,9 @@ usbip_clear_halt(struct transport *t, uint8_t endpoint)
 int
 usbip_reset(struct transport *base)
 {
-	struct usbip_transport *t = usbip_self(base);
 	const int rc = plain_request(base, TO_PORT, REQ_SET_FEATURE,
 	    FEATURE_PORT_RESET, 0);
 
-	if (t->failure == USB_OK)
-		t->failure = USB_ERROR_GONE;
+	usbip_fail(usbip_self(base), USB_ERROR_GONE);
 	return rc;
 }

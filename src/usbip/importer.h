@@ -6,11 +6,25 @@
  * The importing side of USB/IP, in user space: one imported device is one
  * socket with URBs in flight.
  *
- * Any thread may submit; exactly one, the receiver, takes completions.  What is
- * to be sent goes through a lock-free queue, which whoever comes first empties
- * on behalf of all: the receiver as far as the socket takes bytes without
- * waiting (it must go on receiving, or both ends could wait for each other),
- * any other thread until all is sent.
+ * Any thread may submit; exactly one, the receiver, takes completions.
+ *
+ * Sending.  What is to be sent goes through a lock-free queue, and whoever
+ * pushes while the queue's consumer sleeps becomes its consumer: the sender.  A
+ * submitter that becomes it sends for all, and may wait until the socket takes
+ * more.  The receiver never waits there, since it must go on receiving, or both
+ * ends could wait for each other; it stays the sender until there is room.  So
+ * no thread but the sender ever waits for room, and none for another thread.
+ *
+ * What may run beside what (- nothing needed, X must not overlap):
+ *
+ *			submit	unlink, work	break	abort, fini
+ *	submit		-	-		-	X
+ *	unlink, work		X (receiver's)	-	X
+ *	break				-	X
+ *
+ * A URB is held by the sender as long as it has bytes to send, and by the
+ * server until it has answered.  It completes when both have let go, so an
+ * answer that comes too early, by accident or by malice, harms nobody.
  *
  * The server is a stranger: what does not fit what was asked for ends the
  * connection, never more.
@@ -20,11 +34,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
+#include "actor/mailbox.h"
 #include "actor/queue.h"
 #include "base/cause.h"
-#include "base/clock.h"
 #include "base/sock.h"
 #include "wire/usbip.h"
 
@@ -36,22 +49,34 @@ struct importer_urb;
 
 /* A PDU on its way out. */
 struct importer_send {
-	struct qnode node;
-	struct importer_urb *urb; /* whose data follows; NULL: none does */
+	struct qnode node; /* first */
+	struct importer_urb *urb;
+	uint32_t data; /* bytes of the URB's buffer that follow it */
+	uint32_t iso;  /* and bytes of its descriptors */
 	uint8_t pdu[USBIP_PDU_SIZE];
 };
 
 /*
- * A URB.  The caller fills the first part, owns the memory, and must not touch
- * it between importer_submit() and complete().
+ * A URB.  The caller zeroes it once, fills the first part before each submit,
+ * owns the memory, and must not touch it between importer_submit() and
+ * complete().
  */
 struct importer_urb {
-	uint8_t endpoint; /* with bit 7 for IN */
+	uint8_t endpoint; /* address: number, with bit 7 for IN */
 	uint32_t flags;   /* enum usbip_flags */
-	uint8_t setup[8]; /* endpoint 0 */
-	void *buffer;
-	uint32_t length;
-	/* Called once, by the receiver, or by importer_abort(). */
+	uint8_t setup[8]; /* endpoint 0, where it tells the direction, too */
+	void *buffer;     /* not NULL unless length is 0 */
+	uint32_t length;  /* at most USBIP_LENGTH_MAX */
+	int32_t interval; /* interrupt and ISO endpoints */
+	/* Isochronous: `iso_count` packets inside the buffer (at most
+	 * USBIP_ISO_PACKETS_MAX; 0: not isochronous), and as many times
+	 * USBIP_ISO_SIZE bytes for the importer to work in. */
+	struct usbip_iso *iso;
+	uint8_t *iso_bytes;
+	uint32_t iso_count;
+	int32_t start_frame; /* in and out */
+	/* Called once, by the receiver, in importer_work() or
+	 * importer_abort().  May submit again. */
 	void (*complete)(struct importer_urb *urb);
 	void *arg;
 
@@ -59,10 +84,11 @@ struct importer_urb {
 	int32_t status;  /* 0 or one of enum usbip_errno */
 	uint32_t actual; /* bytes moved; at most `length` */
 
-	/* The importer's. */
+	/* ---- The importer's ---- */
 	uint32_t seqnum, unlink_seqnum;
-	_Atomic bool sent; /* no byte of it is needed for sending any more */
-	bool unlinked;
+	_Atomic uint32_t holds; /* who still needs it: sends and answers */
+	bool answered;  /* the receiver's: its result is there */
+	bool unlinking; /* the receiver's: RET_UNLINK is to come */
 	struct importer_send send, send_unlink;
 };
 
@@ -71,45 +97,66 @@ struct importer_urb {
 #define IMPORTER_BUFFER 1024
 
 struct importer {
-	int fd; /* nonblocking */
+	int fd; /* nonblocking; owned */
 	uint32_t devid;
+	struct waker *waker; /* the receiver's; a reference */
 	_Atomic bool broken; /* the connection is of no use any more */
 
-	/* In flight.  A submitter claims an empty slot; the receiver frees it. */
+	/* In flight.  A submitter claims an empty slot; the receiver frees
+	 * it. */
 	_Atomic(struct importer_urb *) slots[IMPORTER_URBS_MAX];
+	_Atomic uint32_t in_flight; /* slots that are claimed, or about to be */
 	_Atomic uint32_t next_seqnum;
 
-	/* ---- Sending: whoever holds `sending` ---- */
+	/* ---- The sender's: the consumer of `out` ---- */
 	struct queue out;
-	_Atomic bool sending;
-	_Atomic bool unsent; /* the receiver left some for when there is room */
 	struct qnode *backlog;
+	struct qnode **backlog_end;
 	size_t backlog_sent; /* bytes of its first item that have gone */
 
-	/* ---- Receiving ---- */
+	/* ---- The receiver's ---- */
+	bool is_sender; /* it could not send all, or waits for more to send */
+	bool batching;  /* in importer_work(): sends at its end */
+	bool drained;   /* the last receive took all that there was */
 	uint8_t buffer[IMPORTER_BUFFER];
 	size_t buffered, taken;
-	struct importer_urb *filling; /* whose data is being received */
-	uint32_t filled, to_fill;
+	struct importer_urb *filling; /* whose payload is being received */
+	uint32_t filled, fill_data, fill_iso;
+	/* URBs that were answered before the sender had let go of them. */
+	struct queue late;
 };
 
-/* Takes over a connected socket on which an import has succeeded. */
-void importer_init(struct importer *imp, int fd, uint32_t devid);
+/*
+ * Takes over a connected socket on which an import has succeeded.  `waker` (the
+ * importer takes a reference) is woken when importer_work() has something to do
+ * that does not show on the socket.
+ */
+void importer_init(struct importer *imp, int fd, uint32_t devid,
+    struct waker *waker);
 
 /*
- * Sends the URB.  `may_block`: the caller is not the receiver, and waits until
- * the socket has taken it.  False when the connection is broken or too many
- * URBs are in flight: complete() is then not called.
+ * Sends `count` URBs, one behind the other, with one system call if it can be.
+ * `may_block`: the caller is not the receiver, and may wait until the socket
+ * has taken them.  False when the connection is broken or too many URBs are in
+ * flight: then none is sent, and complete() is not called.
  */
-bool importer_submit(struct importer *imp, struct importer_urb *urb,
-    bool may_block);
+bool importer_submit(struct importer *imp, struct importer_urb *const urbs[],
+    unsigned count, bool may_block);
 
-/* Asks for a URB back; its complete() still comes, and tells which was first.
- * The receiver. */
+/* Asks for a URB in flight back; its complete() still comes, and its status
+ * tells which was first.  The receiver. */
 void importer_unlink(struct importer *imp, struct importer_urb *urb);
 
-/* What the receiver polls the socket for. */
-short importer_events(struct importer *imp);
+/* What to poll the socket for.  The receiver. */
+short importer_events(const struct importer *imp);
+
+/* True when importer_work() is worth a call without polling first.  The
+ * receiver. */
+static inline bool
+importer_is_ready(const struct importer *imp)
+{
+	return !imp->drained;
+}
 
 /*
  * Sends and receives what can be without waiting, and completes URBs.  False
@@ -126,28 +173,47 @@ void importer_abort(struct importer *imp);
 /* After that: closes the socket. */
 void importer_fini(struct importer *imp);
 
+/* ---- Between importer.c and importer_receive.c ---- */
+
+/* The direction, as the server sees it. */
+bool importer_urb_is_in(const struct importer_urb *urb);
+/* Sends what is queued, and gives up the role.  The sender. */
+void importer_send_all(struct importer *imp, bool may_block);
+/* `n` of those that hold the URB let go; when they were the last it completes.
+ * The receiver. */
+void importer_let_go(struct importer *imp, struct importer_urb *urb,
+    uint32_t n);
+
+/* ---- Isochronous transfers (importer_iso.c) ---- */
+
+void importer_iso_encode(struct importer_urb *urb);
+/* Reads the descriptors of the answer, and moves the data, which comes without
+ * gaps, to where each packet belongs.  False: nonsense. */
+bool importer_iso_take(struct importer_urb *urb, bool in);
+
 /* ---- Operations (importer_ops.c) ---- */
 
 /*
- * Connects and imports `busid`.  Returns the socket, blocking, and the server's
- * description of the device; or -1, a cause, and *status: the server's (enum
- * usbip_status), or 0 when it did not come to that.
+ * Connects and imports `busid`, within `timeout_ms` in all.  Returns the socket
+ * and the server's description of the device; or -1, a cause, and *status: the
+ * server's (enum usbip_status), or 0 when it did not come to that.  Any thread;
+ * blocks.
  */
 int importer_attach(const struct sock_addr *server, const char *busid,
     int timeout_ms, struct usbip_device_entry *out, uint32_t *status,
     struct cause *why);
 
+/* Asks for a list; with `watch`, for a new one after each change. */
+bool importer_request_list(int fd, bool watch);
+
 /*
  * Receives one OP_REP_DEVLIST.  `wait` is called before each read: it waits
  * until the socket is readable, or returns false to give up.  The entries are
- * malloc'ed, the caller's.  1: a list.  0: the server closed between lists, or
- * `wait` gave up.  -1: a cause.
+ * malloc'ed, the caller's.  1: a list.  0: the server closed before its first
+ * byte, or `wait` gave up.  -1: a cause.
  */
 typedef bool importer_wait(void *arg, int fd);
 int importer_receive_list(int fd, importer_wait *wait, void *arg,
     struct usbip_device_entry **entries, size_t *count, struct cause *why);
-
-/* Asks for a list; with `watch`, for a new one after each change. */
-bool importer_request_list(int fd, bool watch);
 
 #endif

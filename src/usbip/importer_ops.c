@@ -3,12 +3,13 @@
 /* The operations that come before URBs: lists of devices, and the import. */
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/cursor.h"
 #include "usbip/importer.h"
 
@@ -26,26 +27,42 @@ send_import(int fd, const char *busid)
 	return sock_send_all(fd, bytes, sizeof bytes) == 0;
 }
 
-/* Limits how long each blocking receive may take. */
-static void
-set_receive_timeout(int fd, int timeout_ms)
+/* All of `len` bytes before the deadline: 0, or -1 with errno. */
+static int
+receive_until(int fd, uint8_t *into, size_t len, struct moment deadline)
 {
-	const struct timeval tv = { .tv_sec = timeout_ms / 1000,
-		.tv_usec = timeout_ms % 1000 * 1000 };
+	while (len > 0) {
+		struct pollfd pfd = { .fd = fd, .events = POLLIN };
+		const int left = moment_poll_timeout(clock_now(), deadline);
+		ssize_t n = poll(&pfd, 1, left);
 
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+		if (n == 0)
+			errno = ETIMEDOUT;
+		if (n > 0) {
+			n = recv(fd, into, len, MSG_DONTWAIT);
+			if (n == 0)
+				errno = ECONNRESET;
+		}
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n <= 0)
+			return -1;
+		into += n;
+		len -= (size_t)n;
+	}
+	return 0;
 }
 
 static int
-receive_import(int fd, const char *busid, struct usbip_device_entry *out,
-    uint32_t *status, struct cause *why)
+receive_import(int fd, const char *busid, struct moment deadline,
+    struct usbip_device_entry *out, uint32_t *status, struct cause *why)
 {
 	uint8_t bytes[USBIP_DEVICE_SIZE];
 	struct usbip_op op;
 
-	if (sock_recv_all(fd, bytes, USBIP_OP_SIZE) < 0)
+	if (receive_until(fd, bytes, USBIP_OP_SIZE, deadline) < 0)
 		return cause_set(why, "no answer to the import of %s: %s",
-		    busid, strerror(errno == EAGAIN ? ETIMEDOUT : errno));
+		    busid, strerror(errno));
 	usbip_op_decode(&op, bytes);
 	if (op.version != USBIP_VERSION || op.code != USBIP_REP_IMPORT)
 		return cause_set(why, "the server speaks version %04x of "
@@ -54,13 +71,13 @@ receive_import(int fd, const char *busid, struct usbip_device_entry *out,
 	if (op.status != USBIP_ST_OK)
 		return cause_set(why, "the server refuses to export %s: %s",
 		    busid, usbip_status_text(op.status));
-	if (sock_recv_all(fd, bytes, sizeof bytes) < 0)
+	if (receive_until(fd, bytes, sizeof bytes, deadline) < 0)
 		return cause_set(why, "the answer to the import of %s is cut "
 		    "short: %s", busid, strerror(errno));
 	usbip_device_decode(out, bytes);
 	if (strcmp(out->busid, busid) != 0)
-		return cause_set(why, "the server exported %s when asked for "
-		    "%s", out->busid, busid);
+		return cause_set(why, "the server exported another device "
+		    "when asked for %s", busid);
 	return 0;
 }
 
@@ -69,20 +86,19 @@ importer_attach(const struct sock_addr *server, const char *busid,
     int timeout_ms, struct usbip_device_entry *out, uint32_t *status,
     struct cause *why)
 {
+	const struct moment deadline =
+	    moment_after_ms(clock_now(), timeout_ms);
 	const int fd = sock_connect(server, timeout_ms, why);
 
 	*status = USBIP_ST_OK;
 	if (fd < 0)
 		return -1;
 	sock_set_keepalive(fd);
-	set_receive_timeout(fd, timeout_ms);
-	if (!send_import(fd, busid)) {
+	if (!send_import(fd, busid))
 		cause_set(why, "cannot ask for %s: %s", busid,
 		    strerror(errno));
-	} else if (receive_import(fd, busid, out, status, why) == 0) {
-		set_receive_timeout(fd, 0);
+	else if (receive_import(fd, busid, deadline, out, status, why) == 0)
 		return fd;
-	}
 	close(fd);
 	return -1;
 }
@@ -107,7 +123,8 @@ struct source {
 	void *arg;
 };
 
-/* 1: all of it.  0: given up, or closed before the first byte.  -1: errno. */
+/* 1: all of it.  0: given up.  -1: errno, or 0 there when the server closed
+ * before the first byte. */
 static int
 receive(const struct source *s, uint8_t *into, size_t len)
 {
@@ -121,10 +138,8 @@ receive(const struct source *s, uint8_t *into, size_t len)
 		n = recv(s->fd, into, len, MSG_DONTWAIT);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
-		if (n == 0 && len == wanted)
-			return 0;
 		if (n == 0)
-			errno = ECONNRESET;
+			errno = len == wanted ? 0 : ECONNRESET;
 		if (n <= 0)
 			return -1;
 		into += n;
@@ -156,7 +171,8 @@ receive_entries(const struct source *s, struct usbip_device_entry *entries,
 
 		if (rc < 0)
 			return cause_set(why, "its list of devices is cut "
-			    "short: %s", strerror(errno));
+			    "short: %s",
+			    strerror(errno != 0 ? errno : ECONNRESET));
 		if (rc == 0)
 			return 0;
 	}
@@ -173,7 +189,7 @@ importer_receive_list(int fd, importer_wait *wait, void *arg,
 	struct usbip_op op;
 	int rc = receive(&s, head, sizeof head);
 
-	if (rc == 0)
+	if (rc == 0 || (rc < 0 && errno == 0))
 		return 0;
 	if (rc < 0)
 		return cause_set(why, "no list of devices: %s",
