@@ -5,6 +5,7 @@
  * changes; any other is asked again every second.
  */
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -27,9 +28,14 @@ static const int away_pauses_ms[] = { 100, 200, 500, 1000, 2000, 5000 };
 /* How long a server may take from one byte of its list to the next. */
 #define LIST_MS 5000
 
+/* So many phones a server may show: four full racks.  A bound, because each gets
+ * threads of its own, and the server is a stranger. */
+#define PHONES_MAX 1024
+
 struct known {
 	struct known *next;
 	struct usb_ident ident;
+	uint32_t devnum; /* all of it: ident.address is a byte */
 	bool seen; /* in the newest list */
 };
 
@@ -53,10 +59,16 @@ struct usbip_source {
 	struct held *held; /* under `lock` */
 
 	/* ---- The monitor's ---- */
+	struct usb_listener *listener;
 	struct known *known;
-	bool pushes;     /* the last connection gave more than one list */
+	size_t known_count;
+	bool plain;      /* it closes when asked to push its list */
+	bool pushes;     /* this connection has given more than one list */
+	bool told_limit; /* that PHONES_MAX is reached */
 	size_t failures; /* in a row */
-	bool may_be_late; /* its next list comes when something changes */
+	/* ---- Of wait_for_bytes(), the monitor's too ---- */
+	bool is_between_lists; /* it may take as long as it likes */
+	bool timed_out;
 };
 
 static struct usbip_source *
@@ -86,6 +98,9 @@ usbip_source_hold(struct usbip_source *s, const char *busid, int change)
 		free(h);
 	}
 	pthread_mutex_unlock(&s->lock);
+	/* What was left out of the newest list because of it may be gone. */
+	if (change < 0)
+		waker_wake(s->waker);
 }
 
 static bool
@@ -158,61 +173,98 @@ ident_of(const struct usbip_device_entry *e)
 	return out;
 }
 
+/* It becomes a word in the log, and a key. */
+static bool
+is_busid(const char *text)
+{
+	const size_t len = strspn(text, "0123456789.:-_"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
+	return len > 0 && text[len] == '\0';
+}
+
 /* ---- Differences ---- */
 
 static void
-note_left(struct known **at, struct usb_listener *l)
+note_left(struct usbip_source *s, struct known **at)
 {
 	struct known *k = *at;
 
 	*at = k->next;
-	l->left(l, k->ident.key);
+	s->known_count--;
+	s->listener->left(s->listener, k->ident.key);
 	free(k);
 }
 
 static void
-note_entry(struct usbip_source *s, const struct usbip_device_entry *e,
-    struct usb_listener *l)
+note_arrived(struct usbip_source *s, const struct usbip_device_entry *e)
 {
-	const struct usb_ident ident = ident_of(e);
-	struct known **at = &s->known, *k;
+	struct known *k;
 
-	while (*at != NULL && strcmp((*at)->ident.key, ident.key) != 0)
-		at = &(*at)->next;
-	/* In the same place, but with a new address: replugged meanwhile. */
-	if (*at != NULL && (*at)->ident.address != ident.address)
-		note_left(at, l);
-	else if (*at != NULL) {
-		(*at)->seen = true;
+	if (s->known_count >= PHONES_MAX) {
+		if (!s->told_limit)
+			s->listener->trouble(s->listener,
+			    "has too many phones; not all are served");
+		s->told_limit = true;
 		return;
 	}
 	k = calloc(1, sizeof *k);
 	if (k == NULL)
 		return; /* the next list is another chance */
-	k->ident = ident;
+	k->ident = ident_of(e);
+	k->devnum = e->address;
 	k->seen = true;
 	k->next = s->known;
 	s->known = k;
-	l->arrived(l, &k->ident);
+	s->known_count++;
+	s->listener->arrived(s->listener, &k->ident);
+}
+
+static void
+note_entry(struct usbip_source *s, const struct usbip_device_entry *e)
+{
+	struct known **at = &s->known, *k;
+
+	while (*at != NULL && strcmp((*at)->ident.key, e->busid) != 0)
+		at = &(*at)->next;
+	k = *at;
+	if (k != NULL && k->seen)
+		return; /* twice in one list */
+	if (k != NULL && k->devnum == e->address &&
+	    k->ident.product == e->product) {
+		k->seen = true;
+		return;
+	}
+	/* In the same place, but with a new address: replugged meanwhile. */
+	if (k != NULL)
+		note_left(s, at);
+	note_arrived(s, e);
+}
+
+/* A plain server leaves out of its list what is in use, by us too: that tells
+ * of its end by its own connection. */
+static void
+drop_unseen(struct usbip_source *s)
+{
+	for (struct known **at = &s->known; *at != NULL;)
+		if (!(*at)->seen &&
+		    (s->pushes || !is_held(s, (*at)->ident.key)))
+			note_left(s, at);
+		else
+			at = &(*at)->next;
 }
 
 static void
 note_list(struct usbip_source *s, const struct usbip_device_entry *entries,
-    size_t count, struct usb_listener *l)
+    size_t count)
 {
 	for (struct known *k = s->known; k != NULL; k = k->next)
 		k->seen = false;
 	for (size_t i = 0; i < count; i++)
-		if (usb_is_phone(entries[i].vendor, entries[i].product))
-			note_entry(s, &entries[i], l);
-	for (struct known **at = &s->known; *at != NULL;) {
-		/* A plain server leaves out what is in use, by us too. */
-		if (!(*at)->seen &&
-		    (s->pushes || !is_held(s, (*at)->ident.key)))
-			note_left(at, l);
-		else
-			at = &(*at)->next;
-	}
+		if (usb_is_phone(entries[i].vendor, entries[i].product) &&
+		    is_busid(entries[i].busid))
+			note_entry(s, &entries[i]);
+	drop_unseen(s);
 }
 
 /* ---- Watching ---- */
@@ -223,7 +275,7 @@ quitting(struct usbip_source *s)
 	return atomic_load_explicit(&s->quitting, memory_order_relaxed);
 }
 
-/* importer_wait: for the next bytes.  There is a limit but between lists. */
+/* importer_wait: for the next bytes. */
 static bool
 wait_for_bytes(void *arg, int fd)
 {
@@ -232,69 +284,87 @@ wait_for_bytes(void *arg, int fd)
 		{ .fd = fd, .events = POLLIN },
 		{ .fd = s->waker->read_fd, .events = POLLIN },
 	};
-	const int limit = s->may_be_late ? -1 : LIST_MS;
+	const int limit = s->is_between_lists ? -1 : LIST_MS;
 
-	s->may_be_late = false;
 	do {
-		if (poll(pfd, 2, limit) == 0)
-			return false;
-		if (pfd[1].revents != 0)
+		s->timed_out = poll(pfd, 2, limit) == 0;
+		if (pfd[1].revents != 0) {
 			waker_clear(s->waker);
-		if (quitting(s))
+			if (s->is_between_lists)
+				drop_unseen(s);
+		}
+		if (quitting(s) || s->timed_out)
 			return false;
 	} while (pfd[0].revents == 0);
+	s->is_between_lists = false;
 	return true;
 }
 
 static int
 connect_to(struct usbip_source *s, struct cause *why)
 {
-	const int fd = sock_connect(&s->server, CONNECT_MS, why);
+	int fd;
 
-	if (fd < 0)
-		return -1;
+	/* What wakes us here is worth starting over, unless it is the end. */
+	while ((fd = sock_connect_or_cancel(&s->server, CONNECT_MS,
+		    s->waker->read_fd, why)) < 0) {
+		if (errno != ECANCELED || quitting(s))
+			return -1;
+		waker_clear(s->waker);
+	}
 	sock_set_keepalive(fd);
-	if (!importer_request_list(fd, true)) {
+	if (!importer_request_list(fd, !s->plain)) {
 		close(fd);
 		return cause_set(why, "it closed the connection");
 	}
 	return fd;
 }
 
+static void
+note_back(struct usbip_source *s)
+{
+	if (s->failures > 0)
+		s->listener->trouble(s->listener, "back");
+	s->failures = 0;
+}
+
 /*
- * One connection: every list that it gives.  The number of lists, or -1 and a
+ * One connection: every list that it gives.  How many that were, or -1 and a
  * cause when it went wrong before the first.
  */
 static int
-take_lists(struct usbip_source *s, struct usb_listener *l, struct cause *why)
+take_lists(struct usbip_source *s, struct cause *why)
 {
 	const int fd = connect_to(s, why);
-	int lists = 0;
+	int lists = 0, rc;
 
 	if (fd < 0)
 		return -1;
+	s->is_between_lists = false;
 	for (;;) {
 		struct usbip_device_entry *entries;
 		size_t count;
-		int rc;
 
-		/* That it pushes shows by a second list. */
-		s->may_be_late = lists > 0;
 		rc = importer_receive_list(fd, wait_for_bytes, s, &entries,
 		    &count, why);
-		if (rc <= 0) {
-			close(fd);
-			return lists > 0 || rc == 0 ? lists : -1;
-		}
+		if (rc <= 0)
+			break;
+		/* That it pushes shows by a second list. */
 		s->pushes = ++lists > 1;
-		s->failures = 0;
-		note_list(s, entries, count, l);
+		s->is_between_lists = true;
+		note_back(s);
+		note_list(s, entries, count);
 		free(entries);
 	}
+	close(fd);
+	if (rc == 0 && lists == 0 && s->timed_out)
+		rc = cause_set(why, "it does not answer");
+	return lists > 0 ? lists : rc;
 }
 
 /* ---- The loop ---- */
 
+/* A rescan, or a device that we let go, ends the pause. */
 static void
 pause_for(struct usbip_source *s, int ms)
 {
@@ -303,8 +373,7 @@ pause_for(struct usbip_source *s, int ms)
 }
 
 static void
-note_away(struct usbip_source *s, struct usb_listener *l,
-    const struct cause *why)
+note_away(struct usbip_source *s, const struct cause *why)
 {
 	char text[sizeof why->text + 64];
 	const size_t n =
@@ -313,13 +382,28 @@ note_away(struct usbip_source *s, struct usb_listener *l,
 	if (s->failures++ == 0) {
 		snprintf(text, sizeof text, "away, trying again: %s",
 		    why->text);
-		l->trouble(l, text);
+		s->listener->trouble(s->listener, text);
 	}
-	/* What it had is gone with it, but what we have imported: that will
-	 * tell by its own connection. */
+	/* It may be another one that comes back. */
+	s->plain = false;
 	s->pushes = false;
-	note_list(s, NULL, 0, l);
+	note_list(s, NULL, 0);
 	pause_for(s, away_pauses_ms[n]);
+}
+
+/*
+ * A server that closes without a word does not like to be asked for more than
+ * a list: the kernel's usbipd, for one, wants a zero in that field.
+ */
+static void
+note_silence(struct usbip_source *s)
+{
+	const struct cause why = { "it closes without an answer" };
+
+	if (s->plain)
+		note_away(s, &why);
+	else
+		s->plain = true;
 }
 
 static int
@@ -327,16 +411,18 @@ run(struct usb_source *base, struct usb_listener *l, struct cause *why)
 {
 	struct usbip_source *s = self(base);
 
+	s->listener = l;
 	while (!quitting(s)) {
-		const bool was_away = s->failures > 0;
-		const int lists = take_lists(s, l, why);
+		const int lists = take_lists(s, why);
 
-		if (lists > 0 && was_away)
-			l->trouble(l, "back");
+		if (quitting(s))
+			break;
 		if (lists < 0)
-			note_away(s, l, why);
-		else if (!s->pushes)
-			pause_for(s, POLL_MS);
+			note_away(s, why);
+		else if (lists == 0)
+			note_silence(s);
+		else
+			pause_for(s, s->pushes ? away_pauses_ms[0] : POLL_MS);
 	}
 	return 0;
 }
