@@ -30,6 +30,13 @@ post_plain(struct device *d, enum mux_protocol kind, const void *payload,
 	return 0;
 }
 
+static void
+drop_gathered(struct mux_state *m) RUNS_ON(on_reader)
+{
+	chunk_put(m->first);
+	m->first = m->last = NULL;
+}
+
 static int
 hello(struct device *d) RUNS_ON(on_reader)
 {
@@ -37,6 +44,8 @@ hello(struct device *d) RUNS_ON(on_reader)
 	uint8_t bytes[12];
 	struct writer w = writer_over(bytes, sizeof bytes);
 
+	/* What a phone has left of an earlier life may have begun a packet. */
+	drop_gathered(&d->mux);
 	mux_framing_init(&d->mux.framing, CHUNK_SIZE);
 	mux_version_write(&w, &wanted);
 	return post_plain(d, MUX_VERSION, bytes, sizeof bytes);
@@ -235,13 +244,6 @@ gather(struct mux_state *m, struct chunk *read) RUNS_ON(on_reader)
 	else
 		m->last->more = read;
 	m->last = read;
-}
-
-static void
-drop_gathered(struct mux_state *m) RUNS_ON(on_reader)
-{
-	chunk_put(m->first);
-	m->first = m->last = NULL;
 }
 
 static enum protocol_verdict
