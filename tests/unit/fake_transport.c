@@ -1,0 +1,661 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fake_transport.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "unit.h"
+#include "usb/bringup.h"
+
+struct fake_read {
+	struct fake_read *next;
+	int error;
+	bool for_ever;
+	uint32_t len;
+	uint8_t bytes[];
+};
+
+struct fake_transport {
+	struct transport t; /* first */
+	struct fake *f;
+};
+
+static struct fake *
+fake_of(struct transport *t)
+{
+	return ((struct fake_transport *)t)->f;
+}
+
+/* ---- Waiting ---- */
+
+static struct timespec
+after_ms(int ms)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += ms / 1000;
+	ts.tv_nsec += ms % 1000 * 1000000L;
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000;
+	}
+	return ts;
+}
+
+/* Waits for a change, with the lock held.  False: it is `until`. */
+static bool
+wait_change(struct fake *f, const struct timespec *until)
+{
+	return pthread_cond_timedwait(&f->changed, &f->lock, until) !=
+	    ETIMEDOUT;
+}
+
+typedef bool condition(const struct fake *f, unsigned n);
+
+static void
+await(struct fake *f, condition *c, unsigned n, const char *what)
+{
+	const struct timespec until = after_ms(UNIT_PATIENCE_MS);
+	bool in_time = true;
+
+	pthread_mutex_lock(&f->lock);
+	while (!c(f, n) && in_time)
+		in_time = wait_change(f, &until);
+	in_time = c(f, n);
+	pthread_mutex_unlock(&f->lock);
+	HOLDS(in_time, "waited in vain: %s", what);
+}
+
+/* ---- Lists of frames ---- */
+
+static void
+append_tx(struct tx ***end, struct tx *tx)
+{
+	tx->msg.node.next = NULL;
+	**end = tx;
+	*end = (struct tx **)&tx->msg.node.next;
+}
+
+/* Hands on all of `from`, and empties it. */
+static void
+move_all(struct tx ***to_end, struct tx **from, struct tx ***from_end)
+{
+	if (*from == NULL)
+		return;
+	**to_end = *from;
+	*to_end = *from_end;
+	*from = NULL;
+	*from_end = from;
+}
+
+/* Without the lock: done() may do anything that does not block. */
+static void
+finish(struct fake *f, struct tx *list, int error)
+{
+	unsigned n = 0;
+
+	while (list != NULL) {
+		struct tx *next = (struct tx *)list->msg.node.next;
+
+		list->done(list, error);
+		list = next;
+		n++;
+	}
+	pthread_mutex_lock(&f->lock);
+	f->writes_done += n;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static struct tx *
+take_completed(struct fake *f)
+{
+	struct tx *list = f->completed;
+
+	f->completed = NULL;
+	f->completed_end = &f->completed;
+	return list;
+}
+
+/* ---- The transport's operations ---- */
+
+static int
+op_clear_halt(struct transport *t, uint8_t endpoint)
+{
+	struct fake *f = fake_of(t);
+
+	HOLDS(endpoint == 0x85 || endpoint == 0x04, "endpoint 0x%02x",
+	    endpoint);
+	pthread_mutex_lock(&f->lock);
+	f->clear_halts++;
+	pthread_mutex_unlock(&f->lock);
+	return USB_OK;
+}
+
+static int
+op_reset(struct transport *t)
+{
+	struct fake *f = fake_of(t);
+
+	pthread_mutex_lock(&f->lock);
+	f->resets++;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+	return USB_OK;
+}
+
+static int
+op_start(struct transport *t, const struct usb_pipes *pipes,
+    struct chunk_pool *pool)
+{
+	struct fake *f = fake_of(t);
+
+	HOLDS(pipes->in == 0x85 && pipes->out == 0x04, "pipes");
+	pthread_mutex_lock(&f->lock);
+	f->pool = pool;
+	f->started = f->start_error == USB_OK;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+	return f->start_error;
+}
+
+/* The next read, with the lock held; NULL when there is none. */
+static struct fake_read *
+take_read(struct fake *f)
+{
+	struct fake_read *r = f->reads;
+
+	if (r == NULL || r->for_ever)
+		return r;
+	f->reads = r->next;
+	if (f->reads == NULL)
+		f->reads_end = &f->reads;
+	return r;
+}
+
+static int
+deliver(struct fake *f, struct fake_read *r, struct chunk **out)
+{
+	int result = r->error;
+
+	if (r->error == 0) {
+		struct chunk *c = chunk_take(f->pool);
+
+		HOLDS(c != NULL, "no memory for a chunk");
+		memcpy(c->data, r->bytes, r->len);
+		c->len = r->len;
+		*out = c;
+		result = 1;
+	}
+	if (!r->for_ever)
+		free(r);
+	pthread_mutex_lock(&f->lock);
+	f->reads_done++;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+	return result;
+}
+
+static int
+op_read(struct transport *t, struct chunk **out, int timeout_ms)
+{
+	struct fake *f = fake_of(t);
+	const struct timespec until =
+	    after_ms(timeout_ms < 0 ? 86400000 : timeout_ms);
+	struct fake_read *r = NULL;
+	struct tx *done = NULL;
+	bool in_time = true, interrupted = false, halted;
+
+	pthread_mutex_lock(&f->lock);
+	HOLDS(f->started && !f->stopped, "read() of what does not run");
+	while (in_time && !f->halted && !f->interrupted &&
+	    f->completed == NULL && f->reads == NULL)
+		in_time = wait_change(f, &until);
+	halted = f->halted;
+	done = take_completed(f);
+	if (f->interrupted) {
+		interrupted = true;
+		f->interrupted = false;
+	} else if (!halted) {
+		r = take_read(f);
+	}
+	pthread_mutex_unlock(&f->lock);
+	finish(f, done, USB_OK);
+	if (r != NULL)
+		return deliver(f, r, out);
+	return halted && !interrupted ? USB_ERROR_GONE : 0;
+}
+
+static void
+record(struct fake *f, const struct tx *tx)
+{
+	struct fake_write *w = malloc(sizeof *w + tx->len);
+
+	HOLDS(tx->len > 0, "an empty frame");
+	HOLDS(w != NULL, "no memory for a frame");
+	w->next = NULL;
+	w->len = tx->len;
+	w->zlp = tx->zlp;
+	memcpy(w->bytes, tx->data + tx->offset, tx->len);
+	*f->writes_end = w;
+	f->writes_end = &w->next;
+}
+
+static void
+op_write(struct transport *t, struct tx *tx)
+{
+	struct fake *f = fake_of(t);
+	const struct timespec until = after_ms(UNIT_PATIENCE_MS);
+	int error = USB_OK;
+
+	pthread_mutex_lock(&f->lock);
+	HOLDS(f->started && !f->stopped, "write() to what does not run");
+	HOLDS(f->writers++ == 0, "two writers");
+	if (!f->halted)
+		record(f, tx);
+	pthread_cond_broadcast(&f->changed);
+	while (f->writing == FAKE_BLOCKS && !f->halted)
+		HOLDS(wait_change(f, &until), "nobody halts a blocked write");
+	if (f->halted)
+		error = USB_ERROR_GONE;
+	else if (f->writing == FAKE_FAILS)
+		error = USB_ERROR_IO;
+	else if (f->writing == FAKE_HOLDS)
+		append_tx(&f->in_flight_end, tx);
+	else
+		append_tx(&f->completed_end, tx);
+	f->writers--;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+	if (error != USB_OK) {
+		tx->msg.node.next = NULL;
+		finish(f, tx, error);
+	}
+}
+
+static void
+op_interrupt(struct transport *t)
+{
+	struct fake *f = fake_of(t);
+
+	pthread_mutex_lock(&f->lock);
+	f->interrupted = true;
+	f->interrupts++;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static void
+op_halt(struct transport *t)
+{
+	struct fake *f = fake_of(t);
+
+	pthread_mutex_lock(&f->lock);
+	f->halted = true;
+	f->halts++;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static void
+op_stop(struct transport *t)
+{
+	struct fake *f = fake_of(t);
+	struct tx *done;
+
+	pthread_mutex_lock(&f->lock);
+	HOLDS(!f->stopped, "stopped twice");
+	HOLDS(f->writers == 0, "stop() beside a write()");
+	f->stopped = true;
+	move_all(&f->completed_end, &f->in_flight, &f->in_flight_end);
+	done = take_completed(f);
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+	finish(f, done, USB_ERROR_GONE);
+}
+
+static void
+op_free(struct transport *t)
+{
+	struct fake *f = fake_of(t);
+
+	pthread_mutex_lock(&f->lock);
+	HOLDS(f->stopped, "freed before it was stopped");
+	HOLDS(f->in_flight == NULL && f->completed == NULL,
+	    "freed with frames in flight");
+	f->frees++;
+	if (f->open == (struct fake_transport *)t)
+		f->open = NULL;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+	free(t);
+}
+
+static const struct transport_ops ops = {
+	.name = "fake",
+	.clear_halt = op_clear_halt,
+	.reset = op_reset,
+	.start = op_start,
+	.read = op_read,
+	.write = op_write,
+	.interrupt = op_interrupt,
+	.halt = op_halt,
+	.stop = op_stop,
+	.free = op_free,
+};
+
+int
+usb_bring_up(struct transport *t, const struct usb_ident *ident,
+    int wanted_mode, usb_step_hook *hook, void *hook_arg,
+    struct usb_phone *out, struct cause *why)
+{
+	struct fake *f = fake_of(t);
+
+	(void)ident;
+	(void)wanted_mode;
+	for (int step = USB_STEP_MODE; step <= USB_STEP_SERIAL; step++)
+		hook(hook_arg, (enum usb_step)step);
+	if (f->bring_up_error != USB_OK) {
+		cause_set(why, "the fake does not come up");
+		return f->bring_up_error;
+	}
+	memset(out, 0, sizeof *out);
+	snprintf(out->udid, sizeof out->udid, "%s", FAKE_UDID);
+	out->pipes = (struct usb_pipes){ .in = 0x85, .out = 0x04,
+		.max_packet = f->max_packet };
+	out->configuration = 4;
+	out->interface = 1;
+	out->mode = 1;
+	return USB_OK;
+}
+
+/* ---- The source's operations ---- */
+
+static int
+op_open(struct usb_source *s, const struct usb_ident *ident,
+    struct transport **out, struct cause *why)
+{
+	struct fake *f = (struct fake *)s;
+	struct fake_transport *t;
+
+	HOLDS(strcmp(ident->key, f->ident.key) == 0, "key '%s'", ident->key);
+	pthread_mutex_lock(&f->lock);
+	f->opens++;
+	pthread_cond_broadcast(&f->changed);
+	if (f->open_error != USB_OK) {
+		pthread_mutex_unlock(&f->lock);
+		cause_set(why, "the fake does not open");
+		return f->open_error;
+	}
+	t = calloc(1, sizeof *t);
+	HOLDS(t != NULL, "no memory for a transport");
+	t->t.ops = &ops;
+	t->f = f;
+	f->open = t;
+	f->started = f->interrupted = f->halted = f->stopped = false;
+	pthread_mutex_unlock(&f->lock);
+	*out = &t->t;
+	return USB_OK;
+}
+
+static int
+op_run(struct usb_source *s, struct usb_listener *listener, struct cause *why)
+{
+	struct fake *f = (struct fake *)s;
+
+	(void)why;
+	pthread_mutex_lock(&f->lock);
+	f->listener = listener;
+	pthread_cond_broadcast(&f->changed);
+	while (!f->quit)
+		pthread_cond_wait(&f->changed, &f->lock);
+	f->listener = NULL;
+	pthread_mutex_unlock(&f->lock);
+	return 0;
+}
+
+static void
+op_rescan(struct usb_source *s)
+{
+	struct fake *f = (struct fake *)s;
+
+	pthread_mutex_lock(&f->lock);
+	f->rescans++;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static void
+op_quit(struct usb_source *s)
+{
+	struct fake *f = (struct fake *)s;
+
+	pthread_mutex_lock(&f->lock);
+	f->quit = true;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static const struct usb_source_ops source_ops = {
+	.run = op_run,
+	.rescan = op_rescan,
+	.quit = op_quit,
+	.open = op_open,
+};
+
+/* ---- For the test ---- */
+
+void
+fake_init(struct fake *f, const char *key)
+{
+	pthread_condattr_t attr;
+
+	memset(f, 0, sizeof *f);
+	f->source.ops = &source_ops;
+	f->source.name = "fake";
+	snprintf(f->ident.key, sizeof f->ident.key, "%s", key);
+	f->ident.vendor = 0x05ac;
+	f->ident.product = 0x12a8;
+	f->ident.bus = 1;
+	f->ident.ports[0] = 3;
+	f->ident.port_count = 1;
+	f->ident.speed = USB_SPEED_HIGH;
+	f->max_packet = FAKE_MAX_PACKET;
+	f->reads_end = &f->reads;
+	f->writes_end = &f->writes;
+	f->in_flight_end = &f->in_flight;
+	f->completed_end = &f->completed;
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&f->changed, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+void
+fake_fini(struct fake *f)
+{
+	ck_assert_ptr_null(f->open);
+	while (f->reads != NULL) {
+		struct fake_read *r = f->reads;
+
+		f->reads = r->next;
+		free(r);
+	}
+	while (f->writes != NULL) {
+		struct fake_write *w = f->writes;
+
+		f->writes = w->next;
+		free(w);
+	}
+	pthread_cond_destroy(&f->changed);
+	pthread_mutex_destroy(&f->lock);
+}
+
+static void
+add_read(struct fake *f, int error, bool for_ever, const void *bytes,
+    uint32_t len)
+{
+	struct fake_read *r = malloc(sizeof *r + len);
+
+	HOLDS(r != NULL && len <= CHUNK_SIZE, "a read of %u bytes", len);
+	r->next = NULL;
+	r->error = error;
+	r->for_ever = for_ever;
+	r->len = len;
+	if (len > 0)
+		memcpy(r->bytes, bytes, len);
+	pthread_mutex_lock(&f->lock);
+	*f->reads_end = r;
+	f->reads_end = &r->next;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void
+fake_read(struct fake *f, const void *bytes, uint32_t len)
+{
+	add_read(f, 0, false, bytes, len);
+}
+
+void
+fake_read_error(struct fake *f, int error)
+{
+	add_read(f, error, false, NULL, 0);
+}
+
+void
+fake_read_error_for_ever(struct fake *f, int error)
+{
+	add_read(f, error, true, NULL, 0);
+}
+
+void
+fake_packet(struct fake *f, const void *bytes, uint32_t len)
+{
+	const uint8_t *at = bytes;
+	uint32_t left = len;
+
+	for (; left >= CHUNK_SIZE; left -= CHUNK_SIZE, at += CHUNK_SIZE)
+		fake_read(f, at, CHUNK_SIZE);
+	if (left > 0 || len % FAKE_MAX_PACKET == 0)
+		fake_read(f, at, left);
+}
+
+static bool
+has_write(const struct fake *f, unsigned n)
+{
+	(void)n;
+	return f->writes != NULL;
+}
+
+struct fake_write *
+fake_await_write(struct fake *f)
+{
+	struct fake_write *w;
+
+	await(f, has_write, 0, "a frame to be written");
+	pthread_mutex_lock(&f->lock);
+	w = f->writes;
+	f->writes = w->next;
+	if (f->writes == NULL)
+		f->writes_end = &f->writes;
+	pthread_mutex_unlock(&f->lock);
+	return w;
+}
+
+bool
+fake_no_write(struct fake *f)
+{
+	bool none;
+
+	pthread_mutex_lock(&f->lock);
+	none = f->writes == NULL;
+	pthread_mutex_unlock(&f->lock);
+	return none;
+}
+
+void
+fake_set_writing(struct fake *f, enum fake_writing writing)
+{
+	pthread_mutex_lock(&f->lock);
+	f->writing = writing;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void
+fake_complete(struct fake *f)
+{
+	pthread_mutex_lock(&f->lock);
+	move_all(&f->completed_end, &f->in_flight, &f->in_flight_end);
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static bool
+reads_are_done(const struct fake *f, unsigned n)
+{
+	(void)n;
+	return f->reads == NULL;
+}
+
+void
+fake_await_reads_done(struct fake *f)
+{
+	await(f, reads_are_done, 0, "all reads to be read");
+}
+
+static bool
+is_blocked(const struct fake *f, unsigned n)
+{
+	(void)n;
+	return f->writers > 0 && f->writing == FAKE_BLOCKS;
+}
+
+void
+fake_await_blocked(struct fake *f)
+{
+	await(f, is_blocked, 0, "a write to block");
+}
+
+static bool
+has_started(const struct fake *f, unsigned n)
+{
+	return f->opens >= n && f->started;
+}
+
+void
+fake_await_started(struct fake *f, unsigned opens)
+{
+	await(f, has_started, opens, "the transport to be started");
+}
+
+static bool
+is_watched(const struct fake *f, unsigned n)
+{
+	(void)n;
+	return f->listener != NULL;
+}
+
+void
+fake_await_watched(struct fake *f)
+{
+	await(f, is_watched, 0, "a monitor");
+}
+
+void
+fake_plug(struct fake *f)
+{
+	f->listener->arrived(f->listener, &f->ident);
+}
+
+void
+fake_unplug(struct fake *f)
+{
+	f->listener->left(f->listener, f->ident.key);
+}
