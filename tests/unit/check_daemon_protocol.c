@@ -1,150 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The mux protocol as a reader and a writer use it, read by read and frame by
- * frame.  No thread runs; the test is both of them.
+ * The mux protocol as a reader uses it, read by read.  No thread runs; the test
+ * is the reader.
  */
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
-#include "daemon/device.h"
-#include "daemon/msg.h"
-#include "daemon/protocol.h"
 #include "daemon/protocol_mux.h"
-#include "fake_phone.h"
+#include "protocol_rig.h"
 #include "unit.h"
-
-static struct fake fake;
-static struct mailbox manager;
-static struct waker *waker;
-static struct device *d;
-static struct phone_frame frame;
-
-/* What the last input() gave. */
-static struct chunk *packet;
-static uint16_t port;
-static struct cause why;
-
-/* The log's last line, and how many there were. */
-static char logged[LOG_LINE_MAX];
-static enum log_level logged_level;
-static unsigned lines;
-
-static void
-remember(enum log_level level, const char *line)
-{
-	snprintf(logged, sizeof logged, "%s", line);
-	logged_level = level;
-	lines++;
-}
-
-static void
-begin(void)
-{
-	fake_init(&fake, "1-3");
-	waker = waker_new();
-	mailbox_init_waker(&manager, waker);
-	d = device_new(7, &fake.source, &fake.ident, &protocol_mux, &manager);
-	ck_assert_ptr_nonnull(d);
-	log_set_sink(remember);
-	log_set_level(LOG_LEVEL_INFO);
-}
-
-static void
-end(void)
-{
-	struct msg *m, *next;
-
-	d->protocol->fini(d);
-	for (m = mailbox_close(&d->writer_box); m != NULL; m = next) {
-		next = msg_next(m);
-		packet_free(packet_of_msg(m));
-	}
-	device_put(d);
-	waker_put(waker);
-	fake_fini(&fake);
-	log_set_sink(NULL);
-}
-
-/* ---- The writer's part ---- */
-
-/* The one frame that has been posted, framed; "" when there is none. */
-static struct phone_words
-posted(int version)
-{
-	struct msg *m = mailbox_take(&d->writer_box);
-	struct phone_words w = { .length = 0 };
-	struct packet *p;
-
-	if (m == NULL)
-		return w;
-	HOLDS(msg_next(m) == NULL, "more than one frame");
-	p = packet_of_msg(m);
-	HOLDS(m->type == MSG_PACKET, "message %d", m->type);
-	d->protocol->frame(d, p);
-	HOLDS(p->tx.offset + p->tx.len ==
-		PACKET_HEADER_ROOM + p->payload_len,
-	    "the frame does not end with its payload");
-	memcpy(frame.bytes, p->tx.data + p->tx.offset, p->tx.len);
-	w = phone_parse(frame.bytes, p->tx.len, version);
-	packet_free(p);
-	return w;
-}
-
-static bool
-nothing_posted(void)
-{
-	return mailbox_is_empty(&d->writer_box);
-}
-
-/* ---- The reader's part ---- */
-
-static enum protocol_verdict
-read_in(const void *bytes, uint32_t len)
-{
-	struct chunk *c = chunk_take(&d->pool);
-
-	HOLDS(c != NULL && len <= CHUNK_SIZE, "a read of %u bytes", len);
-	if (len > 0)
-		memcpy(c->data, bytes, len);
-	c->len = len;
-	packet = NULL;
-	return d->protocol->input(d, c, &packet, &port, &why);
-}
-
-/* Reads the frame; every read but the last gives NOTHING. */
-static enum protocol_verdict
-frame_in(void)
-{
-	uint32_t at = 0;
-
-	for (; frame.len - at > CHUNK_SIZE; at += CHUNK_SIZE)
-		HOLDS(read_in(frame.bytes + at, CHUNK_SIZE) == PROTOCOL_NOTHING,
-		    "a part is a packet");
-	return read_in(frame.bytes + at, frame.len - at);
-}
-
-static enum protocol_verdict
-version_in(uint32_t major, uint32_t minor)
-{
-	phone_make_version(&frame, major, minor);
-	return frame_in();
-}
-
-/* The handshake, done. */
-static void
-speak(int version)
-{
-	ck_assert_int_eq(d->protocol->hello(d), 0);
-	posted(1);
-	ck_assert_int_eq(version_in((uint32_t)version, 0), PROTOCOL_READY);
-	if (version == 2)
-		posted(2);
-	ck_assert(nothing_posted());
-}
 
 /* ---- Handshake ---- */
 
@@ -234,20 +99,6 @@ START_TEST(a_second_answer_changes_nothing)
 	ck_assert_int_eq(atomic_load(&d->mux.version), 2);
 }
 END_TEST
-
-static void
-make_tcp(int version, uint16_t tx_seq, uint32_t payload_len)
-{
-	static uint8_t payload[65535];
-
-	for (uint32_t i = 0; i < payload_len; i++)
-		payload[i] = (uint8_t)(i % 251);
-	phone_make(&frame, version, &(struct phone_words){ .protocol = 6,
-		.tx_seq = tx_seq, .rx_seq = 1, .sport = 62078, .dport = 513,
-		.seq = 0xa1b2c3d4, .ack = 0x01020304, .flags = PHONE_ACK,
-		.window = 131072, .payload = payload,
-		.payload_len = payload_len });
-}
 
 /* What an earlier daemon left behind in the phone. */
 START_TEST(stale_packets_before_the_answer_are_dropped)
@@ -493,115 +344,6 @@ START_TEST(an_empty_control_is_nothing)
 }
 END_TEST
 
-/* ---- Framing ---- */
-
-START_TEST(numbers_count_what_was_sent_since_the_setup)
-{
-	const struct tcp_header h = { .sport = 513, .dport = 62078,
-		.flags = TCP_ACK };
-
-	d->protocol->hello(d);
-	posted(1);
-	version_in(2, 0);
-	ck_assert_uint_eq(posted(2).tx_seq, 0);
-	for (unsigned n = 1; n < 66000; n++) {
-		ck_assert(mux_send_tcp(d, &h));
-		HOLDS(posted(2).tx_seq == (n & 0xffff), "frame %u", n);
-	}
-}
-END_TEST
-
-START_TEST(headers_stand_right_before_the_payload)
-{
-	const struct tcp_header h = { .sport = 1, .dport = 2, .seq = 3, .ack = 4,
-		.flags = TCP_ACK, .window = 131072 };
-	static const uint32_t sizes[] = { 0, 1, 1000, MUX_PAYLOAD_MAX };
-
-	speak(_i);
-	for (int i = 0; i < UNIT_COUNT(sizes); i++) {
-		struct packet *p = packet_new(sizes[i]);
-		struct phone_words w;
-
-		for (uint32_t n = 0; n < sizes[i]; n++)
-			packet_payload(p)[n] = (uint8_t)(n % 251);
-		p->payload_len = sizes[i];
-		mux_packet_set_tcp(p, &h);
-		packet_post(p, d);
-		w = posted(_i);
-		ck_assert_uint_eq(w.protocol, 6);
-		ck_assert_uint_eq(w.length, (_i == 1 ? 28 : 36) + sizes[i]);
-		ck_assert_uint_le(w.length, 49152);
-		ck_assert_uint_eq(w.sport, 1);
-		ck_assert_uint_eq(w.dport, 2);
-		ck_assert_uint_eq(w.seq, 3);
-		ck_assert_uint_eq(w.ack, 4);
-		ck_assert_uint_eq(w.flags, TCP_ACK);
-		ck_assert_uint_eq(w.window, 131072);
-		ck_assert_uint_eq(w.payload_len, sizes[i]);
-		for (uint32_t n = 0; n < sizes[i]; n++)
-			HOLDS(w.payload[n] == n % 251, "byte %u", n);
-	}
-}
-END_TEST
-
-/* A buffer is used again, with another length, after it has come back. */
-START_TEST(a_buffer_can_be_framed_again)
-{
-	const struct tcp_header h = { .flags = TCP_ACK };
-	struct packet *p = packet_new(1000);
-
-	speak(2);
-	for (uint32_t n = 1000; n > 0; n -= 100) {
-		memset(packet_payload(p), (int)(n / 100), n);
-		p->payload_len = n;
-		mux_packet_set_tcp(p, &h);
-		d->protocol->frame(d, p);
-		ck_assert_uint_eq(p->tx.offset, 0);
-		ck_assert_uint_eq(p->tx.len, 36 + n);
-		ck_assert_uint_eq(p->tx.data[36], n / 100);
-		ck_assert_uint_eq(p->tx.data[35 + n], n / 100);
-	}
-	packet_free(p);
-}
-END_TEST
-
-/* ---- Strays ---- */
-
-START_TEST(a_stray_is_answered_with_a_rst)
-{
-	struct phone_words w;
-
-	speak(_i);
-	make_tcp(_i, 1, 500);
-	ck_assert_int_eq(frame_in(), PROTOCOL_PACKET);
-	d->protocol->stray(d, packet, port);
-	chunk_put(packet);
-	w = posted(_i);
-	ck_assert_uint_eq(w.flags, PHONE_RST);
-	ck_assert_uint_eq(w.sport, 513);
-	ck_assert_uint_eq(w.dport, 62078);
-	ck_assert_uint_eq(w.seq, 0x01020304);
-	ck_assert_uint_eq(w.ack, 0xa1b2c3d4 + 500);
-	ck_assert_uint_eq(w.payload_len, 0);
-}
-END_TEST
-
-START_TEST(a_stray_rst_is_not_answered)
-{
-	static const uint8_t flags[] = { PHONE_RST, PHONE_RST | PHONE_ACK };
-
-	speak(2);
-	for (int i = 0; i < UNIT_COUNT(flags); i++) {
-		phone_make(&frame, 2, &(struct phone_words){ .protocol = 6,
-			.sport = 1, .dport = 2, .flags = flags[i] });
-		ck_assert_int_eq(frame_in(), PROTOCOL_PACKET);
-		d->protocol->stray(d, packet, port);
-		chunk_put(packet);
-		ck_assert(nothing_posted());
-	}
-}
-END_TEST
-
 static TCase *
 case_of_input(void)
 {
@@ -639,13 +381,5 @@ main(void)
 	tcase_add_test(tc, a_stale_beginning_does_not_swallow_the_answer);
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, case_of_input());
-	tc = tcase_create("frames");
-	tcase_add_checked_fixture(tc, begin, end);
-	tcase_add_test(tc, numbers_count_what_was_sent_since_the_setup);
-	tcase_add_loop_test(tc, headers_stand_right_before_the_payload, 1, 3);
-	tcase_add_test(tc, a_buffer_can_be_framed_again);
-	tcase_add_loop_test(tc, a_stray_is_answered_with_a_rst, 1, 3);
-	tcase_add_test(tc, a_stray_rst_is_not_answered);
-	suite_add_tcase(s, tc);
 	return unit_run(s);
 }
