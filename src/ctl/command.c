@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "ctl/command.h"
+
+#include <string.h>
+
+static const struct command commands[] = {
+	{ "list", "", "phones that clients can use", 0, command_list },
+	{ "devices", "", "everything plugged in, and how far it has come", 0,
+	    command_devices },
+	{ "connections", "", "connections between clients and phones", 0,
+	    command_connections },
+	{ "clients", "", "every client, whatever it does", 0,
+	    command_clients },
+	{ "stats", "", "counters of the daemon, its devices and connections",
+	    0, command_stats },
+	{ "watch", "", "what happens, as it happens", 0, command_watch },
+	{ "log", "[LEVEL]", "show the log level, or change it", 1,
+	    command_log },
+	{ "rescan", "", "look for phones again, also those given up", 0,
+	    command_rescan },
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+/* The names that begin with `word`, for a message. */
+static void
+list_matches(char *out, size_t size, const char *word)
+{
+	size_t used = 0;
+
+	*out = '\0';
+	for (size_t i = 0; i < COMMANDS; i++) {
+		int n;
+
+		if (strncmp(commands[i].name, word, strlen(word)) != 0)
+			continue;
+		n = snprintf(out + used, size - used, "%s%s",
+		    used > 0 ? ", " : "", commands[i].name);
+		if (n < 0 || (size_t)n >= size - used)
+			return;
+		used += (size_t)n;
+	}
+}
+
+const struct command *
+command_find(const char *word, struct cause *why)
+{
+	const struct command *found = NULL;
+	unsigned matches = 0;
+	char names[100];
+
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (strncmp(commands[i].name, word, strlen(word)) != 0)
+			continue;
+		if (strcmp(commands[i].name, word) == 0)
+			return &commands[i];
+		found = &commands[i];
+		matches++;
+	}
+	if (matches == 1)
+		return found;
+	list_matches(names, sizeof names, matches > 0 ? word : "");
+	if (matches > 0)
+		cause_set(why, "'%.40s' is the beginning of several commands: "
+		    "%s", word, names);
+	else
+		cause_set(why, "there is no command '%.40s'; there are %s",
+		    word, names);
+	return NULL;
+}
+
+void
+command_print_all(FILE *to)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(to, "  %-11s %-8s %s\n", commands[i].name,
+		    commands[i].args, commands[i].purpose);
+}
+
+plist_t
+ctl_ask(struct ctl *c, const char *type, const char *key, const char *text,
+    struct cause *why)
+{
+	if (c->control.fd < 0 &&
+	    control_open(&c->control, &c->address, why) < 0)
+		return NULL;
+	return control_ask(&c->control, type, key, text, why);
+}
+
+int
+ctl_print_json(struct ctl *c, struct json *j, struct cause *why)
+{
+	const char *text = json_text(j);
+	int status = 0;
+
+	if (text != NULL)
+		fprintf(c->out, "%s\n", text);
+	else
+		status = CTL_FAIL(why, "out of memory");
+	json_fini(j);
+	return status;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "ctl/muxctl.h"
+
+#include <config.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/command.h"
+#include "ctl/format.h"
+#include "wire/admin.h"
+
+struct options {
+	const char *address; /* NULL: not given */
+	bool json, help, version;
+};
+
+static const struct option long_options[] = {
+	{ "control", required_argument, NULL, 'c' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void
+print_help(FILE *to)
+{
+	fputs("Usage: muxctl [OPTION]... COMMAND [ARGUMENT]\n"
+	      "Shows what a running muxd does, and gives it orders.\n"
+	      "\n", to);
+	command_print_all(to);
+	fputs("\n"
+	      "A command may be shortened as far as it remains the only one.\n"
+	      "\n"
+	      "  -c, --control SOCKET   the daemon's: PATH, unix:PATH or "
+	      "HOST:PORT\n"
+	      "                         ($" ADMIN_SOCKET_VARIABLE ", or "
+	      ADMIN_SOCKET_PATH ")\n"
+	      "  -j, --json             JSON instead of columns\n"
+	      "  -h, --help             print this\n"
+	      "  -V, --version          print the version\n", to);
+}
+
+/* ---- Options ---- */
+
+static int
+bad_option(int c, char **argv, struct cause *why)
+{
+	if (c == ':')
+		return cause_set(why, "option -c needs the daemon's control "
+		    "socket");
+	/* A letter of ours here is a long option with a value it cannot have;
+	 * 0 is a long option that is none. */
+	if (optopt != 0 && strchr("cjhV", optopt) == NULL)
+		return cause_set(why, "unknown option '-%c'", optopt);
+	return cause_set(why, "unknown option '%.60s'", argv[optind - 1]);
+}
+
+static int
+parse_options(struct options *o, int argc, char **argv, struct cause *why)
+{
+	int c;
+
+	*o = (struct options){ NULL, false, false, false };
+	opterr = 0;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, ":c:jhV", long_options, NULL)) !=
+	    -1)
+		switch (c) {
+		case 'c':
+			o->address = optarg;
+			break;
+		case 'j':
+			o->json = true;
+			break;
+		case 'h':
+			o->help = true;
+			break;
+		case 'V':
+			o->version = true;
+			break;
+		default:
+			return bad_option(c, argv, why);
+		}
+	return 0;
+}
+
+/* The option, else the environment, else where the daemon is by default. */
+static int
+find_address(struct sock_addr *out, const struct options *o, struct cause *why)
+{
+	const char *variable = getenv(ADMIN_SOCKET_VARIABLE);
+	struct cause plain;
+
+	if (o->address != NULL)
+		return sock_addr_parse(out, o->address, NULL, &plain) == 0
+		    ? 0
+		    : cause_set(why, "-c: %s", plain.text);
+	if (variable == NULL || *variable == '\0')
+		return sock_addr_parse(out, ADMIN_SOCKET_PATH, NULL, why);
+	return sock_addr_parse(out, variable, NULL, &plain) == 0
+	    ? 0
+	    : cause_set(why, ADMIN_SOCKET_VARIABLE ": %s", plain.text);
+}
+
+/* The command and its arguments; NULL and a cause. */
+static const struct command *
+find_command(int argc, char **argv, struct cause *why)
+{
+	const struct command *command;
+	const int args = argc - optind - 1;
+
+	if (args < 0) {
+		cause_set(why, "a command is missing");
+		return NULL;
+	}
+	command = command_find(argv[optind], why);
+	if (command == NULL || args <= command->args_max)
+		return command;
+	if (command->args_max == 0)
+		cause_set(why, "'%s' takes no argument", command->name);
+	else
+		cause_set(why, "'%s' takes one argument only", command->name);
+	return NULL;
+}
+
+/* ---- The program ---- */
+
+static int
+usage_error(FILE *err, const struct cause *why)
+{
+	fprintf(err, "muxctl: %s; see muxctl --help\n", why->text);
+	return CTL_USAGE;
+}
+
+/* Output that did not reach its place is a failure, too. */
+static int
+finish_output(FILE *out, FILE *err, int status)
+{
+	if (fflush(out) == 0 && !ferror(out))
+		return status;
+	fprintf(err, "muxctl: cannot write the output: %s\n", strerror(errno));
+	return CTL_FAILED;
+}
+
+static int
+run(const struct command *command, char **args, struct ctl *c, FILE *err)
+{
+	struct cause why = { "" };
+	int status;
+
+	status = command->run(c, args, &why);
+	control_close(&c->control);
+	if (status != 0 && why.text[0] != '\0') {
+		fflush(c->out);
+		fputs("muxctl: ", err);
+		format_print(err, why.text);
+		putc('\n', err);
+	}
+	return finish_output(c->out, err, status);
+}
+
+int
+ctl_main(int argc, char **argv, FILE *out, FILE *err)
+{
+	struct ctl c = { .control = { .fd = -1 }, .out = out };
+	const struct command *command;
+	struct options o;
+	struct cause why;
+
+	if (parse_options(&o, argc, argv, &why) < 0)
+		return usage_error(err, &why);
+	if (o.help || o.version) {
+		if (o.help)
+			print_help(out);
+		else
+			fputs("muxctl " PACKAGE_VERSION "\n", out);
+		return finish_output(out, err, 0);
+	}
+	command = find_command(argc, argv, &why);
+	if (command == NULL || find_address(&c.address, &o, &why) < 0)
+		return usage_error(err, &why);
+	c.json = o.json;
+	return run(command, argv + optind + 1, &c, err);
+}
