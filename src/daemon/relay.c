@@ -343,6 +343,10 @@ receive_once(struct client *c) RUNS_ON(on_worker)
 	else if (errno != EAGAIN) {
 		conn->client_eof = true;
 		relay_client_left(c);
+	} else if (conn->client_gone) {
+		/* It reads no more, but its socket is open: what it had
+		 * written so far was all. */
+		conn->client_eof = true;
 	}
 	return false;
 }
