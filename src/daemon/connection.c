@@ -29,8 +29,9 @@
  * so when it has been silent for this long, the connection ends. */
 #define HALF_CLOSED_MS 30000
 
-/* A client that has left altogether: how long the phone may keep its window
- * shut while bytes of that client still wait. */
+/* A client that has left altogether: how long the phone may take nothing while
+ * bytes of that client still wait.  What the phone sends does not count: nobody
+ * reads it, and it need never end. */
 #define LEFT_MS 5000
 
 /* ---- The part that outlives the worker ---- */
@@ -131,6 +132,14 @@ is_over(struct client *c) RUNS_ON(on_worker)
 	return !moment_before(clock_now(), conn->give_up_at);
 }
 
+/* What must move for a connection to be worth keeping. */
+static uint64_t
+progress(const struct connection *conn) RUNS_ON(on_worker)
+{
+	return conn->client_gone ? counter_read(&conn->stats.tx_bytes)
+				 : conn->fed;
+}
+
 /* A client that has closed may not hold its connection for ever. */
 static void
 set_patience(struct connection *conn) RUNS_ON(on_worker)
@@ -185,13 +194,11 @@ run(struct client *c) RUNS_ON(on_worker)
 	short revents = POLLIN;
 
 	while (!is_over(c)) {
-		const uint64_t fed = conn->fed;
+		const uint64_t before = progress(conn);
 		struct msg *m;
 
 		while ((m = client_next_message(c)) != NULL)
 			relay_take_message(c, m);
-		if (fed != conn->fed)
-			conn->give_up_at = MOMENT_NEVER;
 		relay_to_client(c);
 		if (revents & (POLLIN | POLLHUP | POLLERR))
 			relay_from_client(c);
@@ -199,6 +206,8 @@ run(struct client *c) RUNS_ON(on_worker)
 			relay_client_left(c);
 		relay_acknowledge(c);
 		relay_show(c);
+		if (progress(conn) != before)
+			conn->give_up_at = MOMENT_NEVER;
 		set_patience(conn);
 		revents = 0;
 		if (!is_over(c))
