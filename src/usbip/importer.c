@@ -31,6 +31,7 @@ importer_init(struct importer *imp, int fd, uint32_t devid,
 	imp->devid = devid;
 	imp->waker = waker_get(waker);
 	imp->backlog_end = &imp->backlog;
+	imp->line_end = &imp->line;
 	sock_set_nonblocking(fd, true);
 	queue_init(&imp->out);
 	queue_idle(&imp->out);
@@ -74,9 +75,36 @@ drop_holds(struct importer_urb *urb, uint32_t n)
 }
 
 void
+importer_line_up(struct importer *imp, struct importer_urb *urb)
+{
+	urb->in_line = true;
+	urb->next_in_line = NULL;
+	*imp->line_end = urb;
+	imp->line_end = &urb->next_in_line;
+}
+
+static void
+finish_line(struct importer *imp)
+{
+	while (imp->line != NULL && imp->line->released) {
+		struct importer_urb *urb = imp->line;
+
+		imp->line = urb->next_in_line;
+		if (imp->line == NULL)
+			imp->line_end = &imp->line;
+		finish(imp, urb);
+	}
+}
+
+void
 importer_let_go(struct importer *imp, struct importer_urb *urb, uint32_t n)
 {
-	if (drop_holds(urb, n))
+	if (!drop_holds(urb, n))
+		return;
+	urb->released = true;
+	if (urb->in_line)
+		finish_line(imp);
+	else
 		finish(imp, urb);
 }
 
@@ -324,6 +352,7 @@ importer_submit(struct importer *imp, struct importer_urb *const urbs[],
 		struct importer_urb *urb = urbs[i];
 
 		urb->answered = urb->unlinking = false;
+		urb->in_line = urb->released = false;
 		urb->status = 0;
 		urb->actual = 0;
 		/* The sender's and the server's. */
@@ -368,6 +397,7 @@ importer_abort(struct importer *imp)
 	importer_break(imp);
 	/* What waits to be sent, or to complete, is in its slot, too. */
 	imp->filling = NULL;
+	imp->line = NULL;
 	imp->backlog = NULL;
 	queue_take(&imp->out);
 	queue_take(&imp->late);

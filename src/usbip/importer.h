@@ -88,6 +88,9 @@ struct importer_urb {
 	uint32_t seqnum, unlink_seqnum;
 	_Atomic uint32_t holds; /* who still needs it: sends and answers */
 	bool answered;  /* the receiver's: its result is there */
+	bool in_line;   /* the receiver's: it waits for its turn to complete */
+	bool released;  /* the receiver's: nobody else holds it any more */
+	struct importer_urb *next_in_line;
 	bool unlinking; /* the receiver's: RET_UNLINK is to come */
 	struct importer_send send, send_unlink;
 };
@@ -122,6 +125,11 @@ struct importer {
 	size_t buffered, taken;
 	struct importer_urb *filling; /* whose payload is being received */
 	uint32_t filled, fill_data, fill_iso;
+	/* Answered URBs, in the order of their answers, which is the order in
+	 * which they complete: reads of one endpoint must not overtake one
+	 * another.  The first may wait for the sender to let go of it. */
+	struct importer_urb *line;
+	struct importer_urb **line_end;
 	/* URBs that were answered before the sender had let go of them. */
 	struct queue late;
 };
@@ -179,6 +187,9 @@ void importer_fini(struct importer *imp);
 bool importer_urb_is_in(const struct importer_urb *urb);
 /* Sends what is queued, and gives up the role.  The sender. */
 void importer_send_all(struct importer *imp, bool may_block);
+/* The URB's answer is there: it completes behind those before it.  The
+ * receiver. */
+void importer_line_up(struct importer *imp, struct importer_urb *urb);
 /* `n` of those that hold the URB let go; when they were the last it completes.
  * The receiver. */
 void importer_let_go(struct importer *imp, struct importer_urb *urb,

@@ -23,11 +23,14 @@ find_urb(struct importer *imp, uint32_t seqnum)
 	    memory_order_acquire);
 }
 
-/* The answer is complete. */
+/* The answer is complete.  One that was asked back is completed by what comes
+ * last, out of turn: nobody waits for its data. */
 static void
 answered(struct importer *imp, struct importer_urb *urb)
 {
 	urb->answered = true;
+	if (!urb->unlinking)
+		importer_line_up(imp, urb);
 	importer_let_go(imp, urb, 1);
 }
 
