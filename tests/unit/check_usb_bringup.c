@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "unit.h"
 #include "usb/bringup.h"
 #include "usb_layouts.h"
 
@@ -402,8 +403,6 @@ main(void)
 {
 	Suite *s = suite_create("usb_bringup");
 	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, good_phone);
@@ -416,9 +415,5 @@ main(void)
 	tcase_add_test(tc, a_step_ends);
 	tcase_add_test(tc, words);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(s);
 }

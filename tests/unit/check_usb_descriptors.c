@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "unit.h"
 #include "usb/descriptors.h"
 #include "usb_layouts.h"
 
@@ -300,8 +301,6 @@ main(void)
 {
 	Suite *s = suite_create("usb_descriptors");
 	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_test(tc, layouts_are_consistent);
 	tcase_add_test(tc, mux_is_found);
@@ -314,9 +313,5 @@ main(void)
 	tcase_add_test(tc, hostile_strings);
 	tcase_add_test(tc, idents);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(s);
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fake_libusb.h"
+#include "unit.h"
 #include "usb/transport_libusb.h"
 
 static const struct fake_spec spec = { .bus = 1, .address = 7,
@@ -513,8 +514,6 @@ main(void)
 {
 	Suite *s = suite_create("usb_libusb");
 	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, NULL);
@@ -534,9 +533,5 @@ main(void)
 	tcase_add_test(tc, reset);
 	tcase_add_test(tc, slow_neighbour);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(s);
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "fake_libusb.h"
+#include "unit.h"
 #include "usb/bringup.h"
 #include "usb/read_budget.h"
 #include "usb_layouts.h"
@@ -335,8 +336,6 @@ main(void)
 {
 	Suite *s = suite_create("usb_source");
 	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, what_is_there);
@@ -350,9 +349,5 @@ main(void)
 	tcase_add_test(tc, brought_up);
 	tcase_add_test(tc, budget);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(s);
 }
