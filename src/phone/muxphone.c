@@ -72,7 +72,7 @@ conclude(struct farm *f, const struct options *o)
 	}
 	if (violations == 0)
 		return EXIT_SUCCESS;
-	log_warning("%llu violations of the protocol were counted",
+	log_warning("violations of the protocol: %llu",
 	    (unsigned long long)violations);
 	return EXIT_VIOLATIONS;
 }

@@ -237,6 +237,7 @@ phone_tick(struct phone *p)
 {
 	struct device *d = phone_lock(p);
 	const unsigned mode = d->next_mode;
+	struct moment next;
 	bool due_back;
 
 	if (d->due.ns != MOMENT_NEVER.ns)
@@ -252,9 +253,9 @@ phone_tick(struct phone *p)
 		come_back(p);
 
 	phone_lock(p);
-	p->armed = next_due(p);
+	p->armed = next = next_due(p);
 	pthread_mutex_unlock(&p->lock);
-	return p->armed;
+	return next;
 }
 
 /* ---- Reports ------------------------------------------------------------ */
