@@ -111,7 +111,7 @@ client_discard(struct msg *m)
 		chunk_put(chunk_of_msg(m));
 	else if (m->type == MSG_NOTICE)
 		free(m);
-	else if (m->type == MSG_DEVICE_GONE)
+	else if (m->type == MSG_ROUTE_GONE)
 		route_put(route_of_gone(m));
 	/* The others are part of some object. */
 }

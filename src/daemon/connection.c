@@ -80,6 +80,7 @@ begin(struct client *c, uint16_t port) RUNS_ON(on_worker)
 	conn->pending_bytes = 0;
 	conn->blocked = false;
 	conn->client_eof = conn->client_gone = conn->phone_ended = false;
+	conn->unrouted = false;
 	conn->ack_at = conn->give_up_at = MOMENT_NEVER;
 	conn->fed = 0;
 }
@@ -217,6 +218,24 @@ run(struct client *c) RUNS_ON(on_worker)
 
 /* ---- End ---- */
 
+/*
+ * Until the reader has let go of the route, packets may still arrive.  Their
+ * chunks belong to the device's pool, so it must not go before they are back.
+ */
+static void
+await_unrouted(struct client *c) RUNS_ON(on_worker)
+{
+	while (!c->conn.unrouted) {
+		struct msg *m = client_next_message(c);
+		short revents;
+
+		if (m != NULL)
+			relay_take_message(c, m);
+		else
+			client_wait(c, CLIENT_NO_SOCKET, -1, &revents);
+	}
+}
+
 static void
 end(struct client *c) RUNS_ON(on_worker)
 {
@@ -232,11 +251,10 @@ end(struct client *c) RUNS_ON(on_worker)
 	conn->pending = NULL;
 	c->ask.kind = ASK_DISCONNECT;
 	client_ask(c);
+	await_unrouted(c);
 	route_put(conn->route);
 	conn->route = NULL;
 	conn->device = NULL;
-	/* What has arrived since belongs to the device's pool. */
-	relay_discard_messages(c);
 	device_put(d);
 }
 

@@ -35,7 +35,7 @@ struct route {
 	struct ref refs;
 	struct msg add_msg;    /* MSG_ROUTE */
 	struct msg remove_msg; /* MSG_UNROUTE */
-	struct msg gone_msg;   /* MSG_DEVICE_GONE */
+	struct msg gone_msg;   /* MSG_ROUTE_GONE */
 	struct client *client; /* a reference */
 	uint16_t port;	       /* ours */
 };
@@ -87,6 +87,7 @@ struct connection {
 	bool client_eof OWNED_BY(on_worker); /* it sends no more */
 	bool client_gone OWNED_BY(on_worker); /* nor does it read */
 	bool phone_ended OWNED_BY(on_worker); /* nothing more will come */
+	bool unrouted OWNED_BY(on_worker); /* the reader has let go of it */
 	struct moment ack_at OWNED_BY(on_worker);
 	struct moment give_up_at OWNED_BY(on_worker);
 	uint64_t fed OWNED_BY(on_worker); /* bytes received of the device */

@@ -50,7 +50,8 @@ enum msg_type {
 	 * route->add_msg; the reference that it carries, the table keeps. */
 	MSG_ROUTE,
 	/* manager: no longer.  route->remove_msg; the reader drops the
-	 * reference that it carries, and the table's. */
+	 * reference that it carries, and sends the table's on its way with
+	 * MSG_ROUTE_GONE. */
 	MSG_UNROUTE,
 	/* manager: end the device.  device->stop_msg. */
 	MSG_DEVICE_STOP,
@@ -86,9 +87,11 @@ enum msg_type {
 	MSG_RECEIVED,
 	/* transport (reader's thread): room in the writer's queue again. */
 	MSG_UPLOAD_CREDIT,
-	/* reader: the device has ended; nothing more will come.
+	/* reader, once for each route: nothing more will come, because the
+	 * device has ended or the manager wanted it so.  No MSG_RECEIVED comes
+	 * after it, so the worker keeps its reference on the device until then.
 	 * route->gone_msg; the worker drops the reference that it carries. */
-	MSG_DEVICE_GONE,
+	MSG_ROUTE_GONE,
 	/* manager: end this client.  client->stop_msg. */
 	MSG_CLIENT_STOP,
 

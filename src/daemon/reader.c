@@ -48,7 +48,7 @@ end_because(struct device *d, enum device_end end, const char *why)
 
 /* ---- Messages ---- */
 
-/* The connection hears that its device has ended.  Takes the reference. */
+/* The connection hears that nothing more will come.  Takes the reference. */
 static void
 tell_gone(struct route *r)
 {
@@ -70,7 +70,7 @@ remove_route(struct device *d, struct route *r) RUNS_ON(on_reader)
 	struct route *routed = routes_remove(d, r->port);
 
 	if (routed != NULL)
-		route_put(routed);
+		tell_gone(routed);
 	route_put(r);
 }
 

@@ -147,10 +147,8 @@ take_gone(struct client *c, struct route *r) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
 
-	if (r == conn->route) {
-		conn->phone_ended = true;
-		conn->stream.state = STREAM_CLOSED; /* nobody is there to tell */
-	}
+	conn->unrouted = conn->phone_ended = true;
+	conn->stream.state = STREAM_CLOSED; /* nobody is there to tell */
 	route_put(r);
 }
 
@@ -164,25 +162,12 @@ relay_take_message(struct client *c, struct msg *m)
 	case MSG_UPLOAD_CREDIT:
 		credit_collect(&c->conn.upload);
 		break;
-	case MSG_DEVICE_GONE:
+	case MSG_ROUTE_GONE:
 		take_gone(c, route_of_gone(m));
 		break;
 	default:
 		client_discard(m);
 		break;
-	}
-}
-
-void
-relay_discard_messages(struct client *c)
-{
-	struct msg *m;
-
-	while ((m = client_next_message(c)) != NULL) {
-		if (m->type == MSG_UPLOAD_CREDIT)
-			credit_collect(&c->conn.upload);
-		else
-			client_discard(m);
 	}
 }
 

@@ -14,8 +14,6 @@ struct client;
 
 /* Takes a message of any kind; packets join what waits for the client. */
 void relay_take_message(struct client *c, struct msg *m) RUNS_ON(on_worker);
-/* Frees every message that is there, packets included. */
-void relay_discard_messages(struct client *c) RUNS_ON(on_worker);
 
 /* Writes what waits, as much as the socket takes. */
 void relay_to_client(struct client *c) RUNS_ON(on_worker);

@@ -19,7 +19,7 @@ route_new(struct client *c, uint16_t port)
 	ref_init(&r->refs);
 	r->add_msg.type = MSG_ROUTE;
 	r->remove_msg.type = MSG_UNROUTE;
-	r->gone_msg.type = MSG_DEVICE_GONE;
+	r->gone_msg.type = MSG_ROUTE_GONE;
 	r->client = client_get(c);
 	r->port = port;
 	return r;
