@@ -62,6 +62,7 @@ struct connection_stats {
 	struct counter in_flight; /* of those, not acknowledged by the device */
 	struct counter window;    /* what the device takes beyond that */
 	struct counter held;      /* received, waiting for the client to read */
+	struct counter reserved;  /* 1: upload credit taken for what comes next */
 };
 
 struct connection {
@@ -83,7 +84,6 @@ struct connection {
 	bool blocked OWNED_BY(on_worker); /* its socket took no more */
 	/* Packet buffers to receive into, linked through their nodes. */
 	struct qnode *spare OWNED_BY(on_worker);
-	bool has_credit OWNED_BY(on_worker); /* for one more packet */
 	bool client_eof OWNED_BY(on_worker); /* it sends no more */
 	bool client_gone OWNED_BY(on_worker); /* nor does it read */
 	bool phone_ended OWNED_BY(on_worker); /* nothing more will come */

@@ -112,6 +112,17 @@ phase_name(enum client_phase phase)
 	return "?";
 }
 
+/* An idle connection has taken the credit for its next frame already.  The two
+ * are not read at one moment, hence the look at which is greater. */
+static uint32_t
+queued(const struct connection *conn)
+{
+	const uint32_t used = credit_used(&conn->upload);
+	const uint64_t reserved = counter_read(&conn->stats.reserved);
+
+	return used > reserved ? used - (uint32_t)reserved : 0;
+}
+
 static void
 fill_client(struct snapshot_client *row, const struct client *c)
     RUNS_ON(on_manager)
@@ -134,7 +145,7 @@ fill_client(struct snapshot_client *row, const struct client *c)
 	row->in_flight = counter_read(&s->in_flight);
 	row->window = counter_read(&s->window);
 	row->held = counter_read(&s->held);
-	row->queued = credit_used(&c->conn.upload);
+	row->queued = queued(&c->conn);
 }
 
 struct snapshot *

@@ -256,9 +256,10 @@ relay_can_upload(struct client *c)
 
 	if (conn->client_eof || stream_send_room(&conn->stream) == 0)
 		return false;
-	if (!conn->has_credit)
-		conn->has_credit = credit_take(&conn->upload);
-	return conn->has_credit;
+	if (counter_read(&conn->stats.reserved) == 0 &&
+	    credit_take(&conn->upload))
+		counter_set(&conn->stats.reserved, 1);
+	return counter_read(&conn->stats.reserved) != 0;
 }
 
 /* A buffer to receive into, of those that have come back if there is one. */
@@ -288,7 +289,7 @@ upload(struct client *c, struct packet *p, uint32_t len) RUNS_ON(on_worker)
 	struct connection *conn = &c->conn;
 	const struct tcp_header h = stream_data(&conn->stream, len);
 
-	conn->has_credit = false;
+	counter_set(&conn->stats.reserved, 0);
 	counter_add(&conn->stats.tx_bytes, len);
 	p->tx.msg.type = MSG_PACKET;
 	p->counted = false;

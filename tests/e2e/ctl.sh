@@ -43,6 +43,10 @@ step "three idle connections are seen as such"
 load_beside idle -d "$id" idle 3
 must_await 5 has_connections 3
 equals "[$beside,$id,7]" "$(ctl -j conn | jq -c '[.[] | [.pid, .deviceID, .port]] | unique[]')"
+nothing_is_on_its_way() {
+	[ "$(ctl -j conn | jq 'map(.inFlight + .queued + .held) | add')" = 0 ]
+}
+must_await 5 nothing_is_on_its_way
 equals 3 "$(ctl conn | grep -c "  muxload  .*  $udid  ")" "lines of connections"
 equals 3 "$(ctl list | awk -v u="$udid" '$2 == u { print $NF }')" "connections of the phone"
 kill "$beside"
