@@ -327,6 +327,8 @@ START_TEST(server_ends)
 
 	init(&u, 0x80 | RIG_HELD, &byte, 1);
 	submit(&u);
+	/* A request that the server has not read has no last word. */
+	rig_await(&device, &device.submits, 1);
 	rig_unplug(&rig, &device);
 	while (turn(1000))
 		;
