@@ -92,6 +92,7 @@ struct client {
 	struct client **prev_next OWNED_BY(on_manager);
 	struct worker *worker OWNED_BY(on_manager);
 	enum client_phase phase OWNED_BY(on_manager);
+	bool stop_posted OWNED_BY(on_manager); /* stop_msg, once at most */
 	struct client_info info OWNED_BY(on_manager);
 	/* Of its connection; references, or NULL. */
 	struct device *device OWNED_BY(on_manager);

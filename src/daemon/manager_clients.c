@@ -291,6 +291,14 @@ clients_ask(struct manager *m, struct client *c)
 
 /* ---- News ---- */
 
+static void
+stop_client(struct client *c) RUNS_ON(on_manager)
+{
+	if (!c->stop_posted)
+		mailbox_post(&c->box, &c->stop_msg);
+	c->stop_posted = true;
+}
+
 /* A listener that cannot be told something has lost track: it is ended, and
  * may come again. */
 static void
@@ -298,7 +306,7 @@ lose_listener(struct client *c) RUNS_ON(on_manager)
 {
 	log_error("%s: no memory for its news, closed", c->name);
 	c->phase = CLIENT_PHASE_COMMAND;
-	mailbox_post(&c->box, &c->stop_msg);
+	stop_client(c);
 }
 
 void
@@ -338,7 +346,7 @@ void
 clients_stop_all(struct manager *m)
 {
 	for (struct client *c = m->clients; c != NULL; c = c->next)
-		mailbox_post(&c->box, &c->stop_msg);
+		stop_client(c);
 }
 
 void
