@@ -81,13 +81,14 @@ static void
 hide(struct manager *m, struct device *d, const char *why)
     RUNS_ON(on_manager)
 {
-	struct msg_notice news = { .kind = NOTICE_DETACHED,
-		.device = describe(d) };
+	struct msg_notice news = { .kind = NOTICE_DETACHED };
 
+	/* Until it is ready, what describes it is the reader's. */
 	if (!d->shown)
 		return;
 	d->shown = false;
 	rebuild_roster(m);
+	news.device = describe(d);
 	snprintf(news.text, sizeof news.text, "%s", why);
 	clients_notify(m, &news);
 }
