@@ -180,20 +180,24 @@ serve_message(struct client *c, struct records *records) RUNS_ON(on_worker)
 	return go_on;
 }
 
+/* How long a client that is being closed is listened to. */
+#define CLOSE_MS 2000
+
 /*
  * A socket that is closed while it holds unread bytes resets its peer, which
- * then may lose the end of what we sent.  So they are read away first; over TCP
- * the peer's own end is awaited for a moment, too.
+ * then may lose the end of what we sent.  So they are read away first, but not
+ * for ever if it never stops; over TCP the peer's own end is awaited for a
+ * moment, too.
  */
 static void
 close_gently(struct client *c) RUNS_ON(on_worker)
 {
-	const struct moment deadline = moment_after_ms(clock_now(), 2000);
+	const struct moment deadline = moment_after_ms(clock_now(), CLOSE_MS);
 	char away[4096];
 	ssize_t n = 1;
 
 	shutdown(c->fd, SHUT_WR);
-	while (n > 0 && !c->stopped) {
+	while (n > 0 && !c->stopped && moment_before(clock_now(), deadline)) {
 		n = recv(c->fd, away, sizeof away, MSG_DONTWAIT);
 		if (n < 0 && errno == EAGAIN && !c->is_unix &&
 		    client_wait_socket(c, POLLIN, deadline))
