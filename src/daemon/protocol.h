@@ -17,7 +17,8 @@
 #include "daemon/roles.h"
 
 enum protocol_verdict {
-	PROTOCOL_NOTHING, /* taken, or part of a packet: nothing to do */
+	PROTOCOL_NOTHING, /* part of a packet, or an empty read */
+	PROTOCOL_TAKEN,   /* a packet that the protocol has dealt with */
 	PROTOCOL_PACKET,  /* *packet is for the connection on *port */
 	PROTOCOL_READY,   /* the handshake is done */
 	PROTOCOL_REFUSED, /* the device cannot be served (cause) */

@@ -130,7 +130,7 @@ input_version(struct device *d, struct reader *r, struct cause *why)
 	if (!mux_version_read(r, &v))
 		return PROTOCOL_BAD;
 	if (d->mux.versioned) /* the answer to a question asked twice */
-		return PROTOCOL_NOTHING;
+		return PROTOCOL_TAKEN;
 	if (v.major != 1 && v.major != 2) {
 		cause_set(why, "speaks version %u.%u of the mux protocol; "
 		    "only 1 and 2 are known", v.major, v.minor);
@@ -166,7 +166,7 @@ input_control(struct device *d, struct reader *r) RUNS_ON(on_reader)
 	const char *text = (const char *)read_bytes(r, len);
 
 	if (r->bad || !may_note(&d->mux))
-		return PROTOCOL_NOTHING;
+		return PROTOCOL_TAKEN;
 	switch (kind) {
 	case MUX_CONTROL_ERROR:
 		log_error("%s says: %.*s", d->name, (int)len, text);
@@ -178,7 +178,7 @@ input_control(struct device *d, struct reader *r) RUNS_ON(on_reader)
 		log_info("%s says: %.*s", d->name, (int)len, text);
 		break;
 	}
-	return PROTOCOL_NOTHING;
+	return PROTOCOL_TAKEN;
 }
 
 static enum protocol_verdict
@@ -218,7 +218,7 @@ input_packet(struct device *d, struct chunk *first, uint16_t *port,
 	if (!d->mux.versioned && h.protocol != MUX_VERSION) {
 		/* What an earlier daemon left behind in the phone. */
 		log_debug("%s: dropped a stale packet", d->name);
-		return PROTOCOL_NOTHING;
+		return PROTOCOL_TAKEN;
 	}
 	if (version >= 2 && h.protocol != MUX_VERSION)
 		atomic_store_explicit(&d->mux.rx_seq, h.tx_seq,

@@ -160,11 +160,15 @@ take_read(struct device *d, struct chunk *read) RUNS_ON(on_reader)
 	switch (d->protocol->input(d, read, &packet, &port, &why)) {
 	case PROTOCOL_NOTHING:
 		break;
+	case PROTOCOL_TAKEN:
+		d->malformed_in_a_row = 0;
+		break;
 	case PROTOCOL_PACKET:
 		d->malformed_in_a_row = 0;
 		deliver(d, packet, port);
 		break;
 	case PROTOCOL_READY:
+		d->malformed_in_a_row = 0;
 		return true;
 	case PROTOCOL_REFUSED:
 		end_because(d, DEVICE_END_FAILED, why.text);
@@ -327,7 +331,7 @@ stop_writer(struct device *d, struct transport *t) RUNS_ON(on_reader)
 		int n;
 
 		take_messages(d);
-		if (!mailbox_idle(&d->reader_box))
+		if (!frames_are_leaving(d) || !mailbox_idle(&d->reader_box))
 			continue;
 		n = t->ops->read(t, &read, left);
 		if (n > 0)
