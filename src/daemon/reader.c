@@ -25,6 +25,10 @@
  * longer agree where packets begin. */
 #define MALFORMED_MAX 3
 
+/* So many stalls in a row, and it is given up: clearing the halt does not help,
+ * and would go on for ever. */
+#define STALLS_MAX 16
+
 /* How long the last frames (RSTs above all) may take to leave at the end. */
 #define FLUSH_MS 200
 
@@ -151,6 +155,7 @@ take_read(struct device *d, struct chunk *read) RUNS_ON(on_reader)
 	struct cause why;
 	uint16_t port;
 
+	d->stalls_in_a_row = 0;
 	counter_add(&d->stats.rx_reads, 1);
 	if (read->len == 0)
 		counter_add(&d->stats.rx_empty_reads, 1);
@@ -183,13 +188,16 @@ take_read(struct device *d, struct chunk *read) RUNS_ON(on_reader)
 static void
 take_error(struct device *d, int error) RUNS_ON(on_reader)
 {
-	if (error == USB_ERROR_STALL)
+	if (error == USB_ERROR_STALL) {
 		counter_add(&d->stats.rx_stalls, 1);
-	else
-		end_because(d,
-		    error == USB_ERROR_GONE ? DEVICE_END_GONE
-					    : DEVICE_END_FAILED,
-		    usb_error_text(error));
+		if (++d->stalls_in_a_row >= STALLS_MAX)
+			end_because(d, DEVICE_END_FAILED,
+			    "its IN endpoint stalls again and again");
+		return;
+	}
+	end_because(d,
+	    error == USB_ERROR_GONE ? DEVICE_END_GONE : DEVICE_END_FAILED,
+	    usb_error_text(error));
 }
 
 /* Reads once.  True when the handshake has been completed by it. */
