@@ -26,6 +26,28 @@ START_TEST(numbers_count_what_was_sent_since_the_setup)
 }
 END_TEST
 
+/* The question was asked twice; the answer to the first one comes while the
+ * second still waits for the writer. */
+START_TEST(a_late_question_has_the_short_header_all_the_same)
+{
+	struct packet *late;
+	struct phone_words w;
+
+	d->protocol->hello(d);
+	late = packet_of_msg(mailbox_take(&d->writer_box));
+	ck_assert_int_eq(version_in(2, 0), PROTOCOL_READY);
+	d->protocol->frame(d, late);
+	w = phone_parse(late->tx.data + late->tx.offset, late->tx.len, 2);
+	ck_assert_uint_eq(w.protocol, 0);
+	ck_assert_uint_eq(w.length, 20);
+	packet_free(late);
+	/* It has no number, and takes none. */
+	ck_assert_uint_eq(posted(2).tx_seq, 0);
+	ck_assert(mux_send_tcp(d, &(struct tcp_header){ .flags = TCP_ACK }));
+	ck_assert_uint_eq(posted(2).tx_seq, 1);
+}
+END_TEST
+
 START_TEST(headers_stand_right_before_the_payload)
 {
 	const struct tcp_header h = { .sport = 1, .dport = 2, .seq = 3, .ack = 4,
@@ -126,6 +148,7 @@ main(void)
 	tc = tcase_create("frames");
 	tcase_add_checked_fixture(tc, begin, end);
 	tcase_add_test(tc, numbers_count_what_was_sent_since_the_setup);
+	tcase_add_test(tc, a_late_question_has_the_short_header_all_the_same);
 	tcase_add_loop_test(tc, headers_stand_right_before_the_payload, 1, 3);
 	tcase_add_test(tc, a_buffer_can_be_framed_again);
 	tcase_add_loop_test(tc, a_stray_is_answered_with_a_rst, 1, 3);

@@ -93,8 +93,8 @@ END_TEST
 START_TEST(a_second_answer_changes_nothing)
 {
 	speak(2);
-	ck_assert_int_eq(version_in(1, 0), PROTOCOL_NOTHING);
-	ck_assert_int_eq(version_in(9, 0), PROTOCOL_NOTHING);
+	ck_assert_int_eq(version_in(1, 0), PROTOCOL_TAKEN);
+	ck_assert_int_eq(version_in(9, 0), PROTOCOL_TAKEN);
 	ck_assert(nothing_posted());
 	ck_assert_int_eq(atomic_load(&d->mux.version), 2);
 }
@@ -107,9 +107,9 @@ START_TEST(stale_packets_before_the_answer_are_dropped)
 	posted(1);
 	for (int version = 1; version <= 2; version++) {
 		make_tcp(version, 77, 100);
-		ck_assert_int_eq(frame_in(), PROTOCOL_NOTHING);
+		ck_assert_int_eq(frame_in(), PROTOCOL_TAKEN);
 		make_tcp(version, 78, 40000);
-		ck_assert_int_eq(frame_in(), PROTOCOL_NOTHING);
+		ck_assert_int_eq(frame_in(), PROTOCOL_TAKEN);
 	}
 	ck_assert(nothing_posted());
 	ck_assert_int_eq(version_in(2, 0), PROTOCOL_READY);
@@ -294,7 +294,7 @@ control_in(int version, uint8_t kind, const char *text)
 	memcpy(payload + 1, text, len);
 	phone_make(&frame, version, &(struct phone_words){ .protocol = 1,
 		.payload = payload, .payload_len = (uint32_t)len + 1 });
-	ck_assert_int_eq(frame_in(), PROTOCOL_NOTHING);
+	ck_assert_int_eq(frame_in(), PROTOCOL_TAKEN);
 }
 
 START_TEST(what_a_phone_says_is_logged)
@@ -337,7 +337,7 @@ START_TEST(an_empty_control_is_nothing)
 {
 	speak(2);
 	phone_make(&frame, 2, &(struct phone_words){ .protocol = 1 });
-	ck_assert_int_eq(frame_in(), PROTOCOL_NOTHING);
+	ck_assert_int_eq(frame_in(), PROTOCOL_TAKEN);
 	ck_assert_uint_eq(lines, 0);
 	control_in(2, 7, "");
 	ck_assert_str_eq(logged, "device 7 (fake 1-3) says: ");
