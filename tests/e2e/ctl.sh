@@ -115,6 +115,11 @@ started+=("$pid")
 head -n 3 "$DIR/events" >/dev/null
 must_await 5 gone "$pid"
 
+step "started without standard output it does not take the socket for it"
+# shellcheck disable=SC2016 # $1 is that shell's
+contains "$(exits 1 bash -c 'exec muxctl -c "$1" watch >&-' sh "$CONTROL")" \
+    "muxctl: cannot write the output"
+
 step "a watcher says that the daemon has ended, and fails"
 stop_daemon
 must_await 5 gone "$watch_pid"
