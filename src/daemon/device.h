@@ -104,6 +104,9 @@ struct device {
 	struct mailbox writer_box;
 	struct waker *writer_waker;
 	struct credit write_credit;
+	/* RSTs for strays that have not left; relaxed.  Added to by the reader,
+	 * taken from by whoever is done with one. */
+	_Atomic uint32_t replies;
 	_Atomic bool writer_abort; /* set by the reader: throw away, and end */
 	_Atomic int state; /* enum device_state; relaxed, for display */
 	_Atomic int step;  /* enum usb_step; the same */

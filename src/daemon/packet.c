@@ -17,6 +17,9 @@ packet_done(struct tx *tx, int error)
 
 	if (p->counted)
 		credit_give(&p->device->write_credit);
+	if (p->reply)
+		atomic_fetch_sub_explicit(&p->device->replies, 1,
+		    memory_order_relaxed);
 	(void)error; /* the reader hears of it from the transport itself */
 	if (client == NULL) {
 		packet_free(p);
@@ -40,7 +43,7 @@ packet_new(uint32_t capacity)
 	p->tx.data = p->bytes;
 	p->device = NULL;
 	p->client = NULL;
-	p->counted = false;
+	p->counted = p->reply = false;
 	p->capacity = capacity;
 	p->payload_len = p->inner_len = 0;
 	return p;

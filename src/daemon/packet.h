@@ -29,6 +29,7 @@ struct packet {
 	 * for headers alone. */
 	struct client *client;
 	bool counted;         /* holds a credit of the device's writer */
+	bool reply;           /* counted in device->replies */
 	uint16_t kind;        /* the protocol's own number, for frame() */
 	uint32_t capacity;    /* bytes at `payload` */
 	uint32_t payload_len;

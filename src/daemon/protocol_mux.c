@@ -12,6 +12,13 @@
 #define NOTES_MAX 20
 #define NOTES_MS 10000
 
+/*
+ * RSTs for strays that may wait for the writer.  A bound, because a phone may
+ * send and not read.  Those beyond it are not sent: whoever still believes in
+ * its connection sends another packet, and that is answered.
+ */
+#define REPLIES_MAX 1024
+
 /* ---- To the device ---- */
 
 /* Posts a frame of another protocol than TCP. */
@@ -110,12 +117,21 @@ stray(struct device *d, const struct chunk *packet, uint16_t port)
     RUNS_ON(on_reader)
 {
 	const struct tcp_header in = mux_packet_tcp(packet, port);
+	const uint32_t waiting =
+	    atomic_load_explicit(&d->replies, memory_order_relaxed);
 	struct tcp_header rst;
+	struct packet *p;
 
-	if (in.flags & TCP_RST)
+	if ((in.flags & TCP_RST) != 0 || waiting >= REPLIES_MAX)
+		return;
+	p = packet_new(0);
+	if (p == NULL)
 		return;
 	rst = stream_rst_for_stray(&in, packet->packet_len);
-	mux_send_tcp(d, &rst);
+	mux_packet_set_tcp(p, &rst);
+	p->reply = true;
+	atomic_fetch_add_explicit(&d->replies, 1, memory_order_relaxed);
+	packet_post(p, d);
 }
 
 /* ---- From the device ---- */
