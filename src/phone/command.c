@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The commands of the control socket.
+ * The commands of the control socket: what each may be given stands in the
+ * table below, what it does is one function.  Each writes exactly one answer,
+ * an error included.  A command that changes a phone holds its lock meanwhile,
+ * so its effect is there when the answer comes; only coming and going takes a
+ * while, and `list` tells when it has happened.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -156,6 +160,7 @@ unhex(char *text)
 	return (long)(len / 2);
 }
 
+/* The words are the client's line, which is ours to write to. */
 static void
 do_inject(struct call *c)
 {
@@ -206,6 +211,7 @@ do_slow(struct call *c)
 	succeed(c);
 }
 
+/* Live connections are told at once, if the bus takes it. */
 static void
 do_window(struct call *c)
 {

@@ -45,7 +45,8 @@ conn_open(struct mux *m, const struct port *port, const struct segment *s)
 	return c;
 }
 
-/* What a live connection has and a reset one no longer needs. */
+/* What a live connection has and a reset one no longer needs: its service and
+ * the bytes that this holds, some of which may be on their way. */
 static void
 end_service(struct conn *c)
 {
@@ -157,7 +158,11 @@ take_handshake(struct conn *c, const struct segment *s)
 	return true;
 }
 
-/* False: the data cannot be taken. */
+/*
+ * False: the data cannot be taken.  A stream with a gap cannot be mended, for
+ * nothing is ever sent twice; so the connection ends, and what else comes on it
+ * is not compared with anything: the fault has been counted.
+ */
 static bool
 check_data(struct conn *c, const struct segment *s)
 {
@@ -178,6 +183,8 @@ check_data(struct conn *c, const struct segment *s)
 	return true;
 }
 
+/* A service that refuses its input ends the connection: it has run out of
+ * memory, or cannot make sense of what it was sent. */
 static void
 take_data(struct conn *c, const struct segment *s)
 {
@@ -190,6 +197,11 @@ take_data(struct conn *c, const struct segment *s)
 		conn_abort(c, "the service gave up");
 }
 
+/*
+ * After the phone's own RST the same is checked as before, because the host
+ * has not seen it when it sent this: only what would have been legal is legal.
+ * The window bounds how much that can be, as the phone grants no more.
+ */
 void
 conn_input(struct conn *c, const struct segment *s)
 {

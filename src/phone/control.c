@@ -14,6 +14,11 @@
 #include "base/sock.h"
 #include "phone/farm.h"
 
+/*
+ * A client is either being read, or has an answer under way; never both, so a
+ * client that does not read its answers is not listened to, and what it makes
+ * us hold is one line and one answer.
+ */
 struct client {
 	struct client *next;
 	int fd; /* -1: to be freed */
@@ -127,6 +132,7 @@ accept_client(struct control *c)
 	c->count++;
 }
 
+/* The descriptor says so; free_gone() does the rest. */
 static void
 hang_up(struct client *cl)
 {
@@ -251,6 +257,7 @@ serve_client(struct client *cl, struct farm *f)
 		take_lines(cl, f);
 }
 
+/* Clients end in the middle of being served; they are freed afterwards. */
 static void
 free_gone(struct control *c)
 {

@@ -112,6 +112,8 @@ write_bos(struct writer *w)
 	write_le16(w, 2047);
 }
 
+/* At super speed each endpoint has a companion: how many packets may go in one
+ * burst, and what a periodic endpoint moves in one interval. */
 static void
 write_endpoint(struct writer *w, const struct desc_endpoint *e,
     const struct speed_rules *rules)
@@ -152,6 +154,7 @@ write_setting(struct writer *w, const struct desc_interface *s,
 		write_endpoint(w, &s->endpoints[i], rules);
 }
 
+/* The header, which knows the length of all, is written last. */
 static void
 write_configuration(struct writer *w, const struct desc_profile *p,
     enum desc_type type, unsigned index, const struct speed_rules *rules)

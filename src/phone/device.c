@@ -80,6 +80,13 @@ device_flush(struct device *d, unsigned index, int status)
 
 /* ---- Life --------------------------------------------------------------- */
 
+/*
+ * device_init, device_restart and device_configure are three depths of the same
+ * thing: a phone that has been made; one that has come to a bus; one that has
+ * been configured.  Counters live as long as the first, the session of the mux
+ * no longer than the last.
+ */
+
 void
 device_init(struct device *d, const struct identity *id, enum desc_speed speed)
 {
@@ -177,6 +184,7 @@ device_describe(const struct device *d, uint8_t address,
 
 /* ---- The pump ----------------------------------------------------------- */
 
+/* False: not yet; the pump is due when it will. */
 static bool
 pace_allows(struct device *d, const struct pace *p)
 {
@@ -186,6 +194,8 @@ pace_allows(struct device *d, const struct pace *p)
 	return false;
 }
 
+/* Time that passed unused is not saved up, so that a slow phone does not make
+ * up for its rest. */
 static void
 pace_spend(struct pace *p, uint64_t bytes)
 {
@@ -199,6 +209,8 @@ pace_spend(struct pace *p, uint64_t bytes)
 	p->free_at.ns += (int64_t)(bytes * 1000000000 / p->rate);
 }
 
+/* Takes what the host sends, as long as the answers have room.  A URB that is
+ * not taken just waits: to the host the phone is busy (it NAKs). */
 static bool
 pump_out(struct device *d, struct endpoint *e)
 {
@@ -217,6 +229,8 @@ pump_out(struct device *d, struct endpoint *e)
 	return moved;
 }
 
+/* Fills what the host has asked for.  A read is completed as soon as there is
+ * anything for it: it takes one packet, or a part of one. */
 static bool
 pump_in(struct device *d, struct endpoint *e)
 {
@@ -264,6 +278,10 @@ submit_other(struct device *d, struct usbip_urb *urb)
 		usbip_urb_complete(urb, USBIP_OK, urb->length);
 }
 
+/*
+ * What is wrong is answered at once; what is right and cannot be done yet waits
+ * in its endpoint's queue.  A phone that hangs does not even look.
+ */
 void
 device_submit(struct device *d, struct usbip_urb *urb)
 {
@@ -295,6 +313,8 @@ device_cancel(struct device *d, struct usbip_urb *urb)
 	usbip_urb_complete(urb, USBIP_ECONNRESET, 0);
 }
 
+/* Afterwards everything that has waited is submitted as if it came just now:
+ * requests first, because what they change decides about the rest. */
 void
 device_hang(struct device *d, bool on)
 {

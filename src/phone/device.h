@@ -54,6 +54,7 @@ struct device {
 	struct endpoint ep[DEVICE_ENDPOINTS];
 
 	uint64_t resets; /* by the host */
+	/* What testers do to it.  Neither ends anything: it waits. */
 	bool hung;    /* answers nothing, not even control requests */
 	bool stalled; /* the mux endpoints move nothing */
 	struct pace out, in;
@@ -74,7 +75,10 @@ void device_fini(struct device *d);
  * still waits is completed with USBIP_ESHUTDOWN. */
 void device_restart(struct device *d);
 
+/* Takes the URB: completes it at once, or when its turn comes. */
 void device_submit(struct device *d, struct usbip_urb *urb);
+/* Completes it with USBIP_ECONNRESET, unless it has been completed.  A URB that
+ * still waits has moved nothing: transfers are not served in part. */
 void device_cancel(struct device *d, struct usbip_urb *urb);
 
 /* Moves what can be moved between the mux endpoints and the mux. */

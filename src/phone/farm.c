@@ -16,7 +16,10 @@
 
 #define LISTEN_BACKLOG 256
 
-/* ---- Start -------------------------------------------------------------- */
+/* ---- Start --------------------------------------------------------------
+ * In an order that can stop anywhere: farm_stop() and farm_fini() look at what
+ * is there.  Sockets come before phones, so that whoever has read `ready` can
+ * connect. */
 
 static int
 make_phones(struct farm *f, const struct options *o, struct cause *why)
@@ -55,6 +58,7 @@ listen_on(struct farm *f, struct sock_addr addr, struct cause *why)
 	if (any_port)
 		snprintf(addr.port, sizeof addr.port, "%u",
 		    sock_local_port(fd));
+	f->listening++;
 	if (usbip_server_listen(f->server, fd, why) < 0)
 		return -1;
 	if (any_port)
@@ -116,6 +120,8 @@ tick(struct farm *f)
 	return next;
 }
 
+/* The waker is cleared before anything is looked at, so that what happens
+ * meanwhile wakes again. */
 static void
 wait_and_serve(struct farm *f, struct moment until)
 {
@@ -149,7 +155,8 @@ farm_stop(struct farm *f, const struct options *o)
 		return;
 	usbip_server_free(f->server);
 	f->server = NULL;
-	for (unsigned i = 0; i < o->listen_count; i++)
+	/* Those only that are ours: another server may hold the next one. */
+	for (unsigned i = 0; i < f->listening; i++)
 		if (o->listen[i].is_unix)
 			unlink(o->listen[i].path);
 }

@@ -20,6 +20,7 @@ struct farm {
 	struct phone *phones;
 	unsigned count;
 	struct usbip_server *server;
+	unsigned listening; /* addresses, the first ones of the options */
 	struct waker *waker;
 	struct control *control; /* NULL: none was asked for */
 	volatile sig_atomic_t quitting; /* set by signals and `quit` */

@@ -55,6 +55,7 @@ deliver_part(struct frame *f)
 	f->mux->host_seq_unknown = true;
 }
 
+/* It ends the packet that has begun, or nothing. */
 static void
 take_zlp(struct frame *f)
 {
@@ -66,6 +67,7 @@ take_zlp(struct frame *f)
 		deliver_part(f);
 }
 
+/* Only as much as a packet may have is kept; how long it became is counted. */
 static void
 keep(struct frame *f, const uint8_t *data, size_t len)
 {
@@ -78,6 +80,10 @@ keep(struct frame *f, const uint8_t *data, size_t len)
 	f->part_len += len;
 }
 
+/*
+ * The usual packet comes in one URB and is handed on from there; only one that
+ * goes on in the next URB, or waits for its ZLP, is copied together.
+ */
 void
 frame_out(struct frame *f, const uint8_t *data, size_t len, bool zero_packet)
 {

@@ -32,6 +32,7 @@ set_error(plist_t answer, const char *error)
 	set_text(answer, "Error", error);
 }
 
+/* What tells a phone from one that is being restored. */
 static void
 query_type(const struct identity *id, plist_t request, plist_t answer)
 {
@@ -85,6 +86,7 @@ set_value(const struct identity *id, plist_t request, plist_t answer)
 		plist_dict_set_item(answer, "Value", plist_copy(value));
 }
 
+/* What a host may do only when it is known and has said who it is. */
 static void
 need_session(const struct identity *id, plist_t request, plist_t answer)
 {
@@ -93,6 +95,8 @@ need_session(const struct identity *id, plist_t request, plist_t answer)
 	set_error(answer, "SessionInactive");
 }
 
+/* As if the user had been asked whether to trust this computer, and had said
+ * no: the phone has no certificates to give. */
 static void
 pair(const struct identity *id, plist_t request, plist_t answer)
 {
@@ -103,6 +107,7 @@ pair(const struct identity *id, plist_t request, plist_t answer)
 		: "UserDeniedPairing");
 }
 
+/* No host has ever been paired, so no record is known. */
 static void
 unknown_host(const struct identity *id, plist_t request, plist_t answer)
 {
@@ -153,6 +158,7 @@ start_service(const struct identity *id, plist_t request, plist_t answer)
 						 : "InvalidService");
 }
 
+/* The host closes when it has read this. */
 static void
 goodbye(const struct identity *id, plist_t request, plist_t answer)
 {

@@ -3,6 +3,12 @@
  * What the phone says, made packet by packet when the bus asks: first the
  * answers that belong to no connection, then one packet of each connection that
  * has something to say, in turn.
+ *
+ * Nothing is made ahead of time, so an acknowledgement is the newest there is
+ * when it leaves: while the bus is busy several of them become one, and one
+ * that can ride on data does.  A connection is put on the list whenever
+ * something has happened to it that might give it something to say; whether it
+ * really has is found out when its turn comes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +54,8 @@ ready_remove(struct mux *m, struct conn *c)
 
 /* ---- Answers ------------------------------------------------------------ */
 
+/* False: out of memory.  How many can wait is bounded by mux_accepts(), which
+ * the caller of mux_input() asks, and for `raw` ones by the tester. */
 static bool
 reply_queue(struct mux *m, bool raw, uint32_t protocol, const void *bytes,
     size_t len)
@@ -140,13 +148,16 @@ mux_accepts(const struct mux *m)
 
 /* ---- The packet on its way ---------------------------------------------- */
 
+/* VERSION is framed as in version 1 in both directions: nobody can know better
+ * when it is sent. */
 static size_t
 head_size(const struct mux *m, uint32_t protocol)
 {
 	return protocol == MUX_VERSION || m->version == 1 ? 8 : 16;
 }
 
-/* Begins the packet with a mux header, for `len` bytes behind it. */
+/* Begins the packet with a mux header, for `len` bytes behind it.  The caller
+ * goes on writing where this ends, and sets the spans. */
 static struct writer
 begin_packet(struct mux *m, uint32_t protocol, size_t len)
 {
@@ -194,7 +205,11 @@ send_reply(struct mux *m, struct mux_reply *r)
 	o->reply = r;
 }
 
-/* One packet of the connection: header, and `n` bytes in `data`. */
+/*
+ * One packet of the connection: header, and `n` bytes in `data`.  It carries
+ * the acknowledgement and the window of this moment; the edge that they give is
+ * from now on the host's to use, even if a later window is smaller.
+ */
 static void
 send_segment(struct conn *c, uint8_t flags, const struct span data[2],
     size_t n)
@@ -224,6 +239,8 @@ send_segment(struct conn *c, uint8_t flags, const struct span data[2],
 
 static const struct span no_data[2];
 
+/* The RST and its text.  The text is a constant, so the packet does not depend
+ * on the connection, which may be gone before it has left. */
 static void
 send_reset(struct conn *c)
 {
@@ -293,6 +310,8 @@ send_next(struct conn *c)
 	return c->mux->out.active;
 }
 
+/* Goes once round those that may send, at most: each that has nothing to send
+ * leaves the list until something happens to it. */
 static bool
 begin_next(struct mux *m)
 {
@@ -324,6 +343,7 @@ mux_next(struct mux *m)
 	return true;
 }
 
+/* The last byte has left: whoever lent the bytes may have them back. */
 static void
 finish(struct mux *m)
 {

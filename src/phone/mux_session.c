@@ -33,6 +33,7 @@ mux_fini(struct mux *m)
 	table_fini(m);
 }
 
+/* Silently: the other side has begun anew, or is gone. */
 static void
 drop_connections(struct mux *m)
 {
@@ -69,6 +70,7 @@ say_hello(struct mux *m)
 	reply_add(m, MUX_CONTROL, text, writer_used(&w));
 }
 
+/* The version that both speak.  Padding is as the host's. */
 static void
 answer_version(struct mux *m)
 {
@@ -139,6 +141,9 @@ take_setup(struct mux *m, const uint8_t *packet, size_t len)
 	}
 }
 
+/* A gap is counted once: what comes next is compared with what came last.
+ * After a packet that could not be read, whose number is not known, any number
+ * is right. */
 static void
 check_tx_seq(struct mux *m, const uint8_t *packet, size_t len, uint16_t tx_seq)
 {
@@ -206,6 +211,11 @@ take_packet(struct mux *m, uint32_t protocol, const uint8_t *packet,
 	}
 }
 
+/*
+ * Everything starts with a length that must be the transfer's.  When it is not,
+ * where the next packet begins cannot be known either, so the transfer is lost
+ * as a whole.
+ */
 void
 mux_input(struct mux *m, const uint8_t *bytes, size_t len)
 {

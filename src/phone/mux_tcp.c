@@ -57,6 +57,8 @@ parse(struct mux *m, struct segment *s, const uint8_t *body, size_t len)
 	return true;
 }
 
+/* A refusal leaves nothing behind: after it the host may send no more than a
+ * RST of its own (its client may have given up meanwhile), or the next SYN. */
 static void
 refuse(struct mux *m, const struct segment *s, const char *reason)
 {
@@ -113,6 +115,7 @@ take_syn(struct mux *m, const struct segment *s)
 		refuse(m, s, "out of memory");
 }
 
+/* The source port alone says which connection; the other one must fit. */
 static struct conn *
 find(struct mux *m, const struct segment *s)
 {
@@ -132,6 +135,8 @@ take_reset(struct mux *m, const struct segment *s)
 		conn_close(c);
 }
 
+/* The answer to what is for nobody acknowledges it, so that the host can tell
+ * which packet was meant. */
 static void
 take_segment(struct mux *m, const struct segment *s)
 {
@@ -149,6 +154,11 @@ take_segment(struct mux *m, const struct segment *s)
 	conn_input(c, s);
 }
 
+/*
+ * Flags that are not allowed are counted, and then the packet is taken for what
+ * it most likely means: RST ends, ACK carries data, and a SYN that also has
+ * ACK (which only a phone sends) is not for us.
+ */
 void
 tcp_input(struct mux *m, const uint8_t *packet, size_t packet_len,
     const uint8_t *body, size_t len)

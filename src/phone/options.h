@@ -2,7 +2,10 @@
 #ifndef MUXD_PHONE_OPTIONS_H
 #define MUXD_PHONE_OPTIONS_H
 
-/* muxphone's command line. */
+/*
+ * muxphone's command line.  The manual page, muxphone(1), and the text that
+ * --help prints say the same.  Main thread, before there are others.
+ */
 
 #include <stdbool.h>
 
@@ -33,6 +36,8 @@ enum options_result {
 	OPTIONS_BAD,  /* a cause says what */
 };
 
+/* Fills `o` with what the options say and the defaults of what they do not;
+ * options_fini() is due in each case. */
 enum options_result options_parse(struct options *o, int argc, char **argv,
     struct cause *why);
 void options_fini(struct options *o);

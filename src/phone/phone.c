@@ -50,7 +50,10 @@ phone_unlock(struct phone *p)
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* ---- The server's calls ------------------------------------------------- */
+/* ---- The server's calls -------------------------------------------------
+ * From an import's rx thread, except unplugged(): from the server's.  Imports
+ * begin and end with a fresh device, because an importer may vanish amid
+ * anything. */
 
 static int
 on_imported(struct usbip_device *usb)
@@ -232,6 +235,8 @@ come_back(struct phone *p)
 	p->back_at = moment_after_ms(clock_now(), PHONE_AWAY_MS);
 }
 
+/* Each part takes the lock by itself: plugging and unplugging call the server,
+ * which must not be done under it. */
 struct moment
 phone_tick(struct phone *p)
 {

@@ -48,6 +48,7 @@ greet_output(struct conn *c, size_t max, struct span out[2])
 	return n;
 }
 
+/* Only now the bytes' place may be used again. */
 static void
 echo_sent(struct conn *c, size_t n)
 {
