@@ -77,6 +77,13 @@ rig_post_stop(struct rig *r)
 	    "the reader's mailbox is closed");
 }
 
+static void
+tell_gone(struct route *route)
+{
+	if (!mailbox_post(&route->client->box, &route->gone_msg))
+		route_put(route);
+}
+
 void
 rig_await_end(struct rig *r, enum device_end end, const char *why)
     ROLE_UNCHECKED
@@ -88,6 +95,8 @@ rig_await_end(struct rig *r, enum device_end end, const char *why)
 		next = msg_next(m);
 		if (m->type == MSG_UNROUTE)
 			route_put(route_of_remove(m));
+		if (m->type == MSG_ROUTE)
+			tell_gone(route_of_add(m));
 	}
 	HOLDS(r->d->end == end, "end %d: %s", r->d->end, r->d->ended.text);
 	ck_assert_str_eq(r->d->ended.text, why);
@@ -108,10 +117,16 @@ rig_fini(struct rig *r)
 }
 
 void
-rig_end(struct rig *r)
+rig_stop(struct rig *r)
 {
 	rig_post_stop(r);
 	rig_await_end(r, DEVICE_END_STOPPED, "stopped");
+}
+
+void
+rig_end(struct rig *r)
+{
+	rig_stop(r);
 	rig_fini(r);
 }
 
@@ -195,4 +210,14 @@ rig_client_await(struct client *c, enum msg_type type) ROLE_UNCHECKED
 			    type);
 	HOLDS(m->type == (int)type, "message %d instead of %d", m->type, type);
 	return m;
+}
+
+void
+rig_client_await_gone(struct client *c, const struct route *route)
+{
+	struct route *gone =
+	    route_of_gone(rig_client_await(c, MSG_ROUTE_GONE));
+
+	HOLDS(gone == route, "another route");
+	route_put(gone);
 }

@@ -38,9 +38,11 @@ void rig_post_stop(struct rig *r);
 /* Waits for MSG_DEVICE_ENDED, and asserts why; joins the reader, and gives back
  * everything but the test's own reference. */
 void rig_await_end(struct rig *r, enum device_end end, const char *why);
+/* Stops it, and does that. */
+void rig_stop(struct rig *r);
 /* The last reference; the fake checks that all is back. */
 void rig_fini(struct rig *r);
-/* Stops it and does all of that. */
+/* All of it, from the stop on. */
 void rig_end(struct rig *r);
 
 /* The phone sends a segment. */
@@ -53,9 +55,11 @@ struct phone_words rig_phone_hears(struct rig *r);
 struct client *rig_client(struct rig *r, uint32_t number);
 void rig_client_fini(struct client *c);
 struct route *rig_route(struct rig *r, struct client *c, uint16_t port);
-/* Removes it; gives up the reference that rig_route() gave. */
+/* Has it removed; gives up the reference that rig_route() gave. */
 void rig_unroute(struct rig *r, struct route *route);
 /* The client's next message, which must be of that type. */
 struct msg *rig_client_await(struct client *c, enum msg_type type);
+/* That the reader has let go of this route; drops the reference in it. */
+void rig_client_await_gone(struct client *c, const struct route *route);
 
 #endif
