@@ -11,8 +11,9 @@ beyond_ports=70000
 phones 1
 daemon
 
-step "the daemon is warm after $((cycles / 5)) connections"
-must load -c 4 connect $((cycles / 5))
+step "the daemon is warm after $((cycles * 4 / 5)) connections"
+# More at once than later, so that as many workers are there as ever will be.
+must load -c 16 connect $((cycles / 20))
 must_await 5 has_connections 0
 rss=$(rss_kib "$muxd_pid")
 fds=$(fds_of "$muxd_pid")
