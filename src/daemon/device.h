@@ -43,6 +43,7 @@ enum device_end {
 	DEVICE_END_GONE,    /* unplugged, or its server is */
 	DEVICE_END_FAILED,  /* could not be brought up, or broke down */
 	DEVICE_END_BUSY,    /* somebody else holds it */
+	DEVICE_END_SHORT,   /* no memory, descriptor or thread for it */
 	DEVICE_END_RESET,   /* broke the protocol and was reset */
 };
 

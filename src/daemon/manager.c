@@ -48,6 +48,7 @@ manager_new(const struct manager_config *config, struct cause *why)
 	m->quit_msg.type = MSG_QUIT;
 	m->rescan_msg.type = MSG_RESCAN;
 	m->idle_msg.type = MSG_EXIT_IF_IDLE;
+	clients_init(m);
 	m->started = clock_now();
 	m->phones_since = m->started;
 	return m;
@@ -209,12 +210,12 @@ wait_and_accept(struct manager *m, struct pollfd *pfd, struct moment deadline)
     RUNS_ON(on_manager)
 {
 	const size_t n = m->config.listener_count;
-	const bool open = accepts(m);
+	const bool open = accepts(m), room = open && clients_have_room(m);
 
 	if (!open && !m->quitting)
 		deadline = moment_earlier(deadline, m->accept_again);
 	for (size_t i = 0; i < n; i++)
-		pfd[1 + i].fd = open ? m->config.listeners[i] : -1;
+		pfd[1 + i].fd = room ? m->config.listeners[i] : -1;
 	pfd[1 + n].fd = open ? m->config.control : -1;
 	if (!mailbox_idle(&m->box))
 		deadline = (struct moment){ 0 };
@@ -223,7 +224,7 @@ wait_and_accept(struct manager *m, struct pollfd *pfd, struct moment deadline)
 	if (pfd[0].revents != 0)
 		waker_clear(m->waker);
 	for (size_t i = 0; i < n; i++)
-		if (pfd[1 + i].revents != 0)
+		if (pfd[1 + i].revents != 0 && clients_have_room(m))
 			clients_accept(m, m->config.listeners[i], false);
 	if (pfd[1 + n].revents != 0)
 		clients_accept(m, m->config.control, true);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,6 +25,37 @@
 /* When descriptors, memory or threads have run out: no new client for this
  * long; those that wait stay in the socket's backlog. */
 #define ACCEPT_PAUSE_MS 200
+
+/*
+ * Descriptors that clients leave for phones, admins and pair records: an eighth
+ * of what there is, a thousand at most.  Clients are strangers, who must not be
+ * able to keep a phone from being opened.
+ */
+#define RESERVE_MAX 1024
+#define CLIENT_DESCRIPTORS 2 /* its socket, and its worker's waker */
+
+void
+clients_init(struct manager *m)
+{
+	struct rlimit files;
+	rlim_t reserve;
+
+	m->client_limit = UINT32_MAX;
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 ||
+	    files.rlim_cur == RLIM_INFINITY)
+		return;
+	reserve = files.rlim_cur / 8 < RESERVE_MAX ? files.rlim_cur / 8
+						   : RESERVE_MAX;
+	if ((files.rlim_cur - reserve) / CLIENT_DESCRIPTORS < UINT32_MAX)
+		m->client_limit = (uint32_t)((files.rlim_cur - reserve) /
+		    CLIENT_DESCRIPTORS);
+}
+
+bool
+clients_have_room(struct manager *m)
+{
+	return m->client_count < m->client_limit;
+}
 
 /* ---- Coming ---- */
 
@@ -110,6 +142,16 @@ pause_accepting(struct manager *m, const char *why) RUNS_ON(on_manager)
 	m->accept_again = moment_after_ms(clock_now(), ACCEPT_PAUSE_MS);
 }
 
+static void
+note_full(struct manager *m) RUNS_ON(on_manager)
+{
+	if (!m->told_full)
+		log_warning("%u clients are there, no more are let in: the "
+		    "other descriptors are for phones; raise the limit of "
+		    "open files if that stays so", m->client_count);
+	m->told_full = true;
+}
+
 void
 clients_accept(struct manager *m, int listener, bool admin)
 {
@@ -123,7 +165,10 @@ clients_accept(struct manager *m, int listener, bool admin)
 				return;
 			}
 			m->accept_again = (struct moment){ 0 };
-			continue;
+			if (admin || clients_have_room(m))
+				continue;
+			note_full(m);
+			return;
 		}
 		switch (errno) {
 		case EMFILE:
@@ -336,6 +381,8 @@ clients_ended(struct manager *m, struct client *c)
 {
 	disconnect(c);
 	unlist_client(m, c);
+	if (m->client_count < m->client_limit / 2)
+		m->told_full = false;
 	if (m->accept_again.ns != 0)
 		m->accept_again = clock_now();
 	park_worker(m, c->worker);

@@ -20,7 +20,8 @@
 static const int retry_pauses_ms[] = { 100, 500, 1000, 2000, 4000, 8000, 16000 };
 #define RETRIES (sizeof retry_pauses_ms / sizeof retry_pauses_ms[0])
 
-/* Somebody else holds it: that may end at any time, so asking never does. */
+/* Somebody else holds it, or we are short of something: that is no fault of the
+ * device, and may end at any time, so asking never does. */
 #define BUSY_PAUSE_MS 5000
 
 /* A device that was ready for this long starts afresh when it fails. */
@@ -176,7 +177,7 @@ plan_retry(struct manager *m, struct plug *p, enum device_end end)
 {
 	int pause = BUSY_PAUSE_MS;
 
-	if (end != DEVICE_END_BUSY) {
+	if (end != DEVICE_END_BUSY && end != DEVICE_END_SHORT) {
 		if (p->attempts >= RETRIES) {
 			give_up(m, p);
 			return;
@@ -212,7 +213,7 @@ start_attempt(struct manager *m, struct plug *p) RUNS_ON(on_manager)
 	snprintf(p->trouble, sizeof p->trouble,
 	    "no memory, descriptor or thread for it");
 	log_error("%s %s: %s", p->source->name, p->ident.key, p->trouble);
-	plan_retry(m, p, DEVICE_END_FAILED);
+	plan_retry(m, p, DEVICE_END_SHORT);
 }
 
 struct moment

@@ -50,6 +50,8 @@ struct manager {
 
 	struct client *clients OWNED_BY(on_manager);
 	uint32_t client_count OWNED_BY(on_manager);
+	uint32_t client_limit; /* so many are accepted; constant */
+	bool told_full OWNED_BY(on_manager);
 	uint32_t last_client_number OWNED_BY(on_manager);
 	struct worker *parked OWNED_BY(on_manager);
 	uint32_t parked_count OWNED_BY(on_manager);
@@ -85,6 +87,10 @@ void devices_fini(struct manager *m) RUNS_ON(on_manager);
 
 /* ---- manager_clients.c ---- */
 
+/* Before the thread starts. */
+void clients_init(struct manager *m);
+/* Ordinary clients are let in.  Admins always are, to see why others are not. */
+bool clients_have_room(struct manager *m) RUNS_ON(on_manager);
 /* Accepts what waits at `listener`. */
 void clients_accept(struct manager *m, int listener, bool admin)
     RUNS_ON(on_manager);

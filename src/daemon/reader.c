@@ -238,6 +238,8 @@ end_of_error(int error)
 		return DEVICE_END_GONE;
 	case USB_ERROR_BUSY:
 		return DEVICE_END_BUSY;
+	case USB_ERROR_NO_MEM:
+		return DEVICE_END_SHORT;
 	default:
 		return DEVICE_END_FAILED;
 	}
@@ -288,7 +290,7 @@ start_writer(struct device *d) RUNS_ON(on_reader)
 		device_put(d);
 		snprintf(text, sizeof text, "no thread for its writer: %s",
 		    strerror(error));
-		end_because(d, DEVICE_END_FAILED, text);
+		end_because(d, DEVICE_END_SHORT, text);
 		return false;
 	}
 	d->writer_running = true;
