@@ -51,7 +51,7 @@ enum device_end {
 struct device_stats {
 	struct counter rx_reads, rx_empty_reads, rx_packets, rx_bytes;
 	struct counter rx_malformed, rx_stray, rx_stalls;
-	struct counter tx_packets, tx_bytes, tx_zlps, tx_acks, tx_errors;
+	struct counter tx_packets, tx_bytes, tx_zlps, tx_acks;
 };
 
 /* The reader's table port -> route, in two levels of 256, so that a phone
