@@ -83,6 +83,8 @@ client_new(int fd, uint32_t number, bool admin, struct waker *waker,
 	c->fd = fd;
 	c->admin = admin;
 	c->is_unix = socket_is_unix(fd);
+	if (!c->is_unix)
+		sock_set_keepalive(fd); /* its host may vanish */
 	c->manager = manager;
 	c->waker = waker_get(waker);
 	find_peer(c);

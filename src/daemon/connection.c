@@ -28,6 +28,9 @@
  * say.  The phone cannot be told that nothing more will come (there is no FIN),
  * so when it has been silent for this long, the connection ends. */
 #define HALF_CLOSED_MS 30000
+/* Over TCP a client that has left altogether looks the same until something is
+ * sent to it, and most have: each would keep a thread and a port of the phone. */
+#define HALF_CLOSED_TCP_MS 2000
 
 /* A client that has left altogether: how long the phone may take nothing while
  * bytes of that client still wait.  What the phone sends does not count: nobody
@@ -143,14 +146,18 @@ progress(const struct connection *conn) RUNS_ON(on_worker)
 
 /* A client that has closed may not hold its connection for ever. */
 static void
-set_patience(struct connection *conn) RUNS_ON(on_worker)
+set_patience(struct client *c) RUNS_ON(on_worker)
 {
+	struct connection *conn = &c->conn;
+	const int half_closed_ms =
+	    c->is_unix ? HALF_CLOSED_MS : HALF_CLOSED_TCP_MS;
+
 	if (conn->client_gone)
 		conn->give_up_at = moment_earlier(conn->give_up_at,
 		    moment_after_ms(clock_now(), LEFT_MS));
 	else if (conn->client_eof && conn->pending == NULL)
 		conn->give_up_at = moment_earlier(conn->give_up_at,
-		    moment_after_ms(clock_now(), HALF_CLOSED_MS));
+		    moment_after_ms(clock_now(), half_closed_ms));
 	else
 		conn->give_up_at = MOMENT_NEVER;
 }
@@ -209,7 +216,7 @@ run(struct client *c) RUNS_ON(on_worker)
 		relay_show(c);
 		if (progress(conn) != before)
 			conn->give_up_at = MOMENT_NEVER;
-		set_patience(conn);
+		set_patience(c);
 		revents = 0;
 		if (!is_over(c))
 			wait_for_work(c, &revents);
