@@ -2,8 +2,10 @@
 
 /* A client that listens: told of the devices there are, then of each change. */
 
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/log.h"
 #include "daemon/client.h"
@@ -53,21 +55,27 @@ send_roster(struct client *c) RUNS_ON(on_worker)
 	return alive;
 }
 
-/* It may leave, but has nothing more to say: a command gets its refusal, and
- * the socket is closed.  False: it is over. */
+/*
+ * It may leave, but has nothing more to say: a command gets its refusal, and
+ * the socket is closed.  What is not there yet is not waited for, because the
+ * news would pile up meanwhile.  False: it is over.
+ */
 static bool
 take_command(struct client *c) RUNS_ON(on_worker)
 {
+	uint8_t bytes[USBMUX_HEADER_SIZE];
 	struct client_header h;
-	uint8_t *payload;
+	const ssize_t n = recv(c->fd, bytes, sizeof bytes, MSG_DONTWAIT);
 
-	if (client_receive(c, &h, &payload)) {
-		free(payload);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (n > 0)
 		log_info("%s: sent a command while it listens, closed",
 		    c->name);
+	if (n == sizeof bytes &&
+	    client_header_read(&h, bytes, CLIENT_REQUEST_MAX))
 		client_send(c, client_build_result(c->form, h.tag,
 		    USBMUX_BAD_COMMAND));
-	}
 	return false;
 }
 
