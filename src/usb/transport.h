@@ -162,7 +162,9 @@ struct transport_ops {
 	 * if it asks for one, and returns; takes the frame in any case.  May
 	 * block only while the operating system takes bytes (a socket's
 	 * buffer), never for the device's answer.  How many frames may be in
-	 * flight is the caller's affair.  Writer's thread.
+	 * flight is the caller's affair; every transport has room for 200.  A
+	 * frame that fails ends the transport: what follows it fails, too, and
+	 * read() returns an error.  Writer's thread.
 	 */
 	void (*write)(struct transport *t, struct tx *tx);
 
