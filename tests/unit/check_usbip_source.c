@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/sock.h"
 #include "unit.h"
 #include "usb_watch.h"
@@ -189,6 +190,7 @@ START_TEST(left_out)
 {
 	struct transport *t;
 	struct usbip_stub s;
+	struct moment before;
 	struct cause why;
 
 	stub_open(&s);
@@ -205,9 +207,12 @@ START_TEST(left_out)
 		watch.source->ops->rescan(watch.source);
 		ck_assert_int_eq(watch_event(&watch, i)[0], '+');
 	}
+	/* Letting go makes it look again, without the second's pause. */
+	before = clock_now();
 	t->ops->stop(t);
 	t->ops->free(t);
 	ck_assert_str_eq(watch_event(&watch, 4), "-1-1");
+	ck_assert_int_lt(moment_ms_between(before, clock_now()), 600);
 	end();
 	stub_close(&s);
 }
