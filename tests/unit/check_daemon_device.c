@@ -50,7 +50,11 @@ static const struct {
 	    .why = "the fake does not come up" },
 	{ .bring_up = USB_ERROR_BUSY, .end = DEVICE_END_BUSY,
 	    .why = "the fake does not come up" },
-	{ .start = USB_ERROR_NO_MEM, .end = DEVICE_END_FAILED,
+	{ .open = USB_ERROR_NO_MEM, .end = DEVICE_END_SHORT,
+	    .why = "the fake does not open" },
+	{ .start = USB_ERROR_NO_MEM, .end = DEVICE_END_SHORT,
+	    .why = "cannot start reading: " },
+	{ .start = USB_ERROR_IO, .end = DEVICE_END_FAILED,
 	    .why = "cannot start reading: " },
 };
 
