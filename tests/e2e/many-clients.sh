@@ -6,16 +6,14 @@
 phones 2
 idle=2000
 [ "$MUXD_SANITIZE" = no ] || idle=300
-ulimit -n $((idle + 200)) 2>/dev/null || idle=$(($(ulimit -n) - 200))
+# The daemon takes two descriptors for each, and leaves an eighth to phones.
+ulimit -n $((idle * 5 / 2)) 2>/dev/null || idle=$(($(ulimit -n) * 2 / 5))
 
 step "$idle clients connect and say nothing"
 daemon
 load_beside idle idle $idle
 idler=$beside
-clients_are_in() {
-	[ "$(fds_of "$muxd_pid")" -ge "$idle" ]
-}
-must_await 20 clients_are_in
+must_await 20 has_connections "$idle"
 
 step "others are served as ever"
 must load --all -c 4 echo "$(scaled 1048576)"
