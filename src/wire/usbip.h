@@ -48,15 +48,16 @@ const char *usbip_status_text(uint32_t status);
 
 /*
  * Our extension, "watch": an OP_REQ_DEVLIST with this in its status field,
- * where every other client sends 0 and the kernel's usbipd looks at nothing.
+ * where every other client sends 0.
  *
  * A server that knows it answers with an OP_REP_DEVLIST of ALL plugged
  * devices (also those in use, which a plain list leaves out), status 0, keeps
  * the connection open, and sends another complete OP_REP_DEVLIST each time
  * that the set has changed.  Several changes may be folded into one reply when
  * the client is slow to read.  The client sends nothing more; either side ends
- * it by closing.  A server that does not know it answers once and closes: the
- * client then falls back to asking again from time to time.
+ * it by closing.  A server that does not know it answers once and closes, or
+ * closes at once (the kernel's usbipd takes no status but 0): the client then
+ * falls back to asking, with a 0, from time to time.
  */
 #define USBIP_WATCH 0x57415443 /* "WATC" */
 
