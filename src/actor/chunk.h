@@ -64,6 +64,48 @@ struct chunk *chunk_take(struct chunk_pool *pool);
 /* Puts back `c` and all behind it.  NULL is allowed.  Any thread. */
 void chunk_put(struct chunk *c);
 
+/* Chunks in order, linked through `more`; one thread's. */
+struct chunk_list {
+	struct chunk *first; /* the oldest; NULL: none */
+	struct chunk **end;
+};
+
+static inline void
+chunk_list_init(struct chunk_list *l)
+{
+	l->first = NULL;
+	l->end = &l->first;
+}
+
+/* Adds `c`, whose `more` is NULL. */
+static inline void
+chunk_list_append(struct chunk_list *l, struct chunk *c)
+{
+	*l->end = c;
+	l->end = &c->more;
+}
+
+/* Takes the oldest, of which there is one. */
+static inline struct chunk *
+chunk_list_take(struct chunk_list *l)
+{
+	struct chunk *c = l->first;
+
+	l->first = c->more;
+	if (l->first == NULL)
+		l->end = &l->first;
+	c->more = NULL;
+	return c;
+}
+
+/* Puts all of them back. */
+static inline void
+chunk_list_drop(struct chunk_list *l)
+{
+	chunk_put(l->first);
+	chunk_list_init(l);
+}
+
 static inline struct chunk *
 chunk_of_msg(struct msg *m)
 {

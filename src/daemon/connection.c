@@ -42,32 +42,22 @@
 void
 connection_init(struct connection *conn)
 {
-	queue_init(&conn->returned);
+	recycler_init(&conn->buffers);
 }
 
-static void
-free_packets(struct qnode *n)
-{
-	while (n != NULL) {
-		struct qnode *next = n->next;
-
-		packet_free((struct packet *)n);
-		n = next;
-	}
-}
-
-/* Nobody else has the client any more, whatever role the caller has. */
 void
-connection_fini(struct connection *conn) ROLE_UNCHECKED
+connection_fini(struct connection *conn)
 {
-	free_packets(queue_take(&conn->returned));
-	free_packets(conn->spare);
+	struct qnode *n;
+
+	while ((n = recycler_take(&conn->buffers)) != NULL)
+		packet_free((struct packet *)n);
 }
 
 void
 connection_packet_back(struct connection *conn, struct packet *p)
 {
-	queue_push(&conn->returned, &p->tx.msg.node);
+	recycler_give(&conn->buffers, &p->tx.msg.node);
 	credit_give(&conn->upload);
 }
 

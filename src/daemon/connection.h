@@ -15,7 +15,7 @@
 #include "actor/chunk.h"
 #include "actor/counter.h"
 #include "actor/credit.h"
-#include "actor/queue.h"
+#include "actor/recycler.h"
 #include "actor/ref.h"
 #include "base/clock.h"
 #include "daemon/roles.h"
@@ -72,7 +72,8 @@ struct connection {
 	struct route *route;   /* the same */
 
 	struct credit upload;
-	struct queue returned; /* packet buffers that have been sent */
+	/* Packet buffers: the worker takes, whoever has sent one gives. */
+	struct recycler buffers;
 	struct connection_stats stats;
 
 	/* ---- The worker's ---- */
@@ -82,8 +83,6 @@ struct connection {
 	struct chunk *pending_end OWNED_BY(on_worker);
 	uint32_t pending_bytes OWNED_BY(on_worker);
 	bool blocked OWNED_BY(on_worker); /* its socket took no more */
-	/* Packet buffers to receive into, linked through their nodes. */
-	struct qnode *spare OWNED_BY(on_worker);
 	bool client_eof OWNED_BY(on_worker); /* it sends no more */
 	bool client_gone OWNED_BY(on_worker); /* nor does it read */
 	bool phone_ended OWNED_BY(on_worker); /* nothing more will come */

@@ -266,21 +266,9 @@ relay_can_upload(struct client *c)
 static struct packet *
 take_buffer(struct connection *conn) RUNS_ON(on_worker)
 {
-	struct qnode *n = conn->spare;
+	struct qnode *n = recycler_take(&conn->buffers);
 
-	if (n == NULL)
-		n = queue_take(&conn->returned);
-	if (n == NULL)
-		return packet_new(MUX_PAYLOAD_MAX);
-	conn->spare = n->next;
-	return (struct packet *)n;
-}
-
-static void
-keep_buffer(struct connection *conn, struct packet *p) RUNS_ON(on_worker)
-{
-	p->tx.msg.node.next = conn->spare;
-	conn->spare = &p->tx.msg.node;
+	return n != NULL ? (struct packet *)n : packet_new(MUX_PAYLOAD_MAX);
 }
 
 static void
@@ -321,7 +309,7 @@ receive_once(struct client *c) RUNS_ON(on_worker)
 		upload(c, p, (uint32_t)n);
 		return (uint32_t)n == room || conn->client_gone;
 	}
-	keep_buffer(conn, p);
+	recycler_keep(&conn->buffers, &p->tx.msg.node);
 	if (n == 0)
 		conn->client_eof = true;
 	else if (errno == EINTR)

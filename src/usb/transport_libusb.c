@@ -396,10 +396,10 @@ new_transport(struct read_budget *budget, const struct usb_ident *ident)
 	snprintf(t->key, sizeof t->key, "%s", ident->key);
 	t->budget = budget;
 	t->claimed = -1;
-	t->ready_end = &t->ready;
+	chunk_list_init(&t->ready);
 	t->starved_since = MOMENT_NEVER;
 	queue_init(&t->parked);
-	queue_init(&t->returned);
+	recycler_init(&t->frames);
 	return t;
 }
 

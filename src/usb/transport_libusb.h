@@ -22,6 +22,7 @@
 #include "actor/queue.h"
 #include "base/clock.h"
 #include "usb/read_budget.h"
+#include "actor/recycler.h"
 #include "usb/transport.h"
 
 /* Reads in flight that a device wants.  64 KiB are 1.5 ms of a high-speed bus,
@@ -73,8 +74,7 @@ struct local_transport {
 	struct chunk_pool *pool; /* NULL before start() */
 	struct local_read reads[LOCAL_READS_SUPER];
 	int reads_flying;
-	struct chunk *ready; /* completed, oldest first, through `more` */
-	struct chunk **ready_end;
+	struct chunk_list ready; /* completed */
 	bool stalled;  /* IN: no new reads until it is cleared */
 	bool stopping; /* no new reads at all */
 	bool leaked;   /* transfers did not end: neither can this be freed */
@@ -88,8 +88,7 @@ struct local_transport {
 	struct queue parked;
 	_Atomic int parked_count;
 	struct qnode *unparked; /* taken from there; the reader's */
-	struct qnode *spare;    /* the writer's */
-	struct queue returned;
+	struct recycler frames; /* taken by the writer */
 	struct local_write *writes; /* all; the writer's, at the end anyone's */
 };
 

@@ -70,8 +70,7 @@ append_ready(struct local_transport *t, struct chunk *c, int len)
 {
 	c->offset = 0;
 	c->len = (uint32_t)len;
-	*t->ready_end = c;
-	t->ready_end = &c->more;
+	chunk_list_append(&t->ready, c);
 }
 
 static void LIBUSB_CALL
@@ -143,18 +142,6 @@ local_handle_events(struct local_transport *t, int timeout_ms)
 	return false;
 }
 
-static struct chunk *
-take_ready(struct local_transport *t)
-{
-	struct chunk *c = t->ready;
-
-	t->ready = c->more;
-	if (t->ready == NULL)
-		t->ready_end = &t->ready;
-	c->more = NULL;
-	return c;
-}
-
 void
 local_reads_cancel(struct local_transport *t)
 {
@@ -185,8 +172,8 @@ clear_stall(struct local_transport *t)
 static int
 outcome(struct local_transport *t, struct chunk **out)
 {
-	if (t->ready != NULL) {
-		*out = take_ready(t);
+	if (t->ready.first != NULL) {
+		*out = chunk_list_take(&t->ready);
 		return 1;
 	}
 	/* Acquire: pairs with the release in halt(). */
@@ -242,7 +229,7 @@ local_read(struct transport *base, struct chunk **out, int timeout_ms)
 	struct local_transport *t = local_of(base);
 	struct moment deadline = MOMENT_NEVER;
 
-	if (t->ready != NULL)
+	if (t->ready.first != NULL)
 		return outcome(t, out);
 	if (timeout_ms >= 0)
 		deadline = moment_after_ms(clock_now(), timeout_ms);
@@ -269,8 +256,7 @@ local_read(struct transport *base, struct chunk **out, int timeout_ms)
 void
 local_reads_drop(struct local_transport *t)
 {
-	while (t->ready != NULL)
-		chunk_put(take_ready(t));
+	chunk_list_drop(&t->ready);
 }
 
 void

@@ -40,7 +40,7 @@ finish(struct local_write *w)
 	if (error != USB_OK)
 		local_fail(t, error == USB_ERROR_STALL ? USB_ERROR_IO : error);
 	count_write(t, false);
-	queue_push(&t->returned, &w->node);
+	recycler_give(&t->frames, &w->node);
 	tx->done(tx, error);
 }
 
@@ -101,15 +101,9 @@ new_write(struct local_transport *t)
 static struct local_write *
 take_write(struct local_transport *t)
 {
-	struct qnode *n;
+	struct qnode *n = recycler_take(&t->frames);
 
-	if (t->spare == NULL)
-		t->spare = queue_take(&t->returned);
-	n = t->spare;
-	if (n == NULL)
-		return new_write(t);
-	t->spare = n->next;
-	return write_of(n);
+	return n != NULL ? write_of(n) : new_write(t);
 }
 
 static void

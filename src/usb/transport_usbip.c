@@ -63,8 +63,7 @@ append_ready(struct usbip_transport *t, struct chunk *c, uint32_t len)
 {
 	c->offset = 0;
 	c->len = len;
-	*t->ready_end = c;
-	t->ready_end = &c->more;
+	chunk_list_append(&t->ready, c);
 }
 
 static void
@@ -107,18 +106,6 @@ start(struct transport *base, const struct usb_pipes *pipes,
 	return usbip_failure(t);
 }
 
-static struct chunk *
-take_ready(struct usbip_transport *t)
-{
-	struct chunk *c = t->ready;
-
-	t->ready = c->more;
-	if (t->ready == NULL)
-		t->ready_end = &t->ready;
-	c->more = NULL;
-	return c;
-}
-
 /* The pipe is stalled and everything of it has come back. */
 static int
 clear_stall(struct usbip_transport *t)
@@ -140,8 +127,8 @@ clear_stall(struct usbip_transport *t)
 static int
 outcome(struct usbip_transport *t, struct chunk **out)
 {
-	if (t->ready != NULL) {
-		*out = take_ready(t);
+	if (t->ready.first != NULL) {
+		*out = chunk_list_take(&t->ready);
 		return 1;
 	}
 	if (usbip_failure(t) != USB_OK)
@@ -177,7 +164,7 @@ do_read(struct transport *base, struct chunk **out, int timeout_ms)
 	struct usbip_transport *t = usbip_self(base);
 	struct moment deadline = MOMENT_NEVER;
 
-	if (t->ready != NULL)
+	if (t->ready.first != NULL)
 		return outcome(t, out);
 	if (timeout_ms >= 0)
 		deadline = moment_after_ms(clock_now(), timeout_ms);
@@ -235,7 +222,7 @@ write_done(struct usbip_transport *t, struct write_urb *w, int32_t status)
 		    w->error == USB_ERROR_STALL ? USB_ERROR_IO : w->error);
 	status = w->error;
 	count_write(t, false);
-	queue_push(&t->returned, &w->node);
+	recycler_give(&t->frames, &w->node);
 	tx->done(tx, status);
 }
 
@@ -274,15 +261,9 @@ new_write(struct usbip_transport *t)
 static struct write_urb *
 take_write(struct usbip_transport *t)
 {
-	struct qnode *n;
+	struct qnode *n = recycler_take(&t->frames);
 
-	if (t->spare == NULL)
-		t->spare = queue_take(&t->returned);
-	n = t->spare;
-	if (n == NULL)
-		return new_write(t);
-	t->spare = n->next;
-	return write_of(n);
+	return n != NULL ? write_of(n) : new_write(t);
 }
 
 /* Submits the frame.  False: nothing will come of it. */
@@ -305,8 +286,7 @@ submit_write(struct usbip_transport *t, struct tx *tx)
 	if (importer_submit(&t->imp, both, (unsigned)w->left, true))
 		return true;
 	count_write(t, false);
-	w->node.next = t->spare;
-	t->spare = &w->node;
+	recycler_keep(&t->frames, &w->node);
 	return false;
 }
 
@@ -355,8 +335,7 @@ stop(struct transport *base)
 	importer_abort(&t->imp);
 	importer_fini(&t->imp);
 	usbip_source_hold(t->source, t->busid, -1);
-	while (t->ready != NULL)
-		chunk_put(take_ready(t));
+	chunk_list_drop(&t->ready);
 }
 
 static void
@@ -435,8 +414,8 @@ transport_usbip_open(struct usbip_source *source,
 	t->base.ops = &ops;
 	t->source = source;
 	snprintf(t->busid, sizeof t->busid, "%s", busid);
-	t->ready_end = &t->ready;
-	queue_init(&t->returned);
+	chunk_list_init(&t->ready);
+	recycler_init(&t->frames);
 	importer_init(&t->imp, fd, usbip_devid(entry.bus, entry.address),
 	    t->waker);
 	*out = &t->base;

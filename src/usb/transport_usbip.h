@@ -5,6 +5,7 @@
 /* What the files of the USB/IP transport share: transport_usbip.c (reading,
  * writing, life), transport_usbip_control.c (waiting, requests). */
 
+#include "actor/recycler.h"
 #include "usb/transport.h"
 #include "usbip/importer.h"
 
@@ -47,8 +48,7 @@ struct usbip_transport {
 	struct chunk_pool *pool;
 	struct read_urb reads[READS];
 	unsigned reads_flying;
-	struct chunk *ready; /* completed, oldest first, through `more` */
-	struct chunk **ready_end;
+	struct chunk_list ready; /* completed */
 	bool stalled;  /* no new reads until the pipe is cleared */
 	bool stopping; /* no new reads at all */
 
@@ -61,8 +61,7 @@ struct usbip_transport {
 
 	/* ---- The writer's, but for what comes back ---- */
 	uint8_t out;
-	struct qnode *spare;
-	struct queue returned;
+	struct recycler frames; /* taken by the writer */
 	struct write_urb *writes; /* all; at the end anyone's */
 };
 
