@@ -45,8 +45,6 @@ fake_init(struct fake *f, const char *key)
 	f->max_packet = FAKE_MAX_PACKET;
 	f->reads_end = &f->reads;
 	f->writes_end = &f->writes;
-	f->in_flight_end = &f->in_flight;
-	f->completed_end = &f->completed;
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -170,7 +168,9 @@ void
 fake_complete(struct fake *f)
 {
 	pthread_mutex_lock(&f->lock);
-	fake_move_all(&f->completed_end, &f->in_flight, &f->in_flight_end);
+	if (f->open != NULL)
+		fake_move_all(&f->open->completed_end, &f->open->in_flight,
+		    &f->open->in_flight_end);
 	pthread_cond_broadcast(&f->changed);
 	pthread_mutex_unlock(&f->lock);
 }
@@ -192,7 +192,8 @@ static bool
 is_blocked(const struct fake *f, unsigned n)
 {
 	(void)n;
-	return f->writers > 0 && f->writing == FAKE_BLOCKS;
+	return f->open != NULL && f->open->writers > 0 &&
+	    f->writing == FAKE_BLOCKS;
 }
 
 void
@@ -204,7 +205,7 @@ fake_await_blocked(struct fake *f)
 static bool
 has_started(const struct fake *f, unsigned n)
 {
-	return f->opens >= n && f->started;
+	return f->opens >= n && f->open != NULL && f->open->started;
 }
 
 void

@@ -10,15 +10,10 @@
 #include "unit.h"
 #include "usb/bringup.h"
 
-struct fake_transport {
-	struct transport t; /* first */
-	struct fake *f;
-};
-
-static struct fake *
+static struct fake_transport *
 fake_of(struct transport *t)
 {
-	return ((struct fake_transport *)t)->f;
+	return (struct fake_transport *)t; /* it comes first */
 }
 
 /* ---- Waiting ---- */
@@ -86,12 +81,12 @@ finish(struct fake *f, struct tx *list, int error)
 }
 
 static struct tx *
-take_completed(struct fake *f)
+take_completed(struct fake_transport *ft)
 {
-	struct tx *list = f->completed;
+	struct tx *list = ft->completed;
 
-	f->completed = NULL;
-	f->completed_end = &f->completed;
+	ft->completed = NULL;
+	ft->completed_end = &ft->completed;
 	return list;
 }
 
@@ -100,7 +95,8 @@ take_completed(struct fake *f)
 static int
 op_clear_halt(struct transport *t, uint8_t endpoint)
 {
-	struct fake *f = fake_of(t);
+	struct fake_transport *ft = fake_of(t);
+	struct fake *f = ft->f;
 
 	HOLDS(endpoint == 0x85 || endpoint == 0x04, "endpoint 0x%02x",
 	    endpoint);
@@ -113,7 +109,8 @@ op_clear_halt(struct transport *t, uint8_t endpoint)
 static int
 op_reset(struct transport *t)
 {
-	struct fake *f = fake_of(t);
+	struct fake_transport *ft = fake_of(t);
+	struct fake *f = ft->f;
 
 	pthread_mutex_lock(&f->lock);
 	f->resets++;
@@ -126,12 +123,13 @@ static int
 op_start(struct transport *t, const struct usb_pipes *pipes,
     struct chunk_pool *pool)
 {
-	struct fake *f = fake_of(t);
+	struct fake_transport *ft = fake_of(t);
+	struct fake *f = ft->f;
 
 	HOLDS(pipes->in == 0x85 && pipes->out == 0x04, "pipes");
 	pthread_mutex_lock(&f->lock);
-	f->pool = pool;
-	f->started = f->start_error == USB_OK;
+	ft->pool = pool;
+	ft->started = f->start_error == USB_OK;
 	pthread_cond_broadcast(&f->changed);
 	pthread_mutex_unlock(&f->lock);
 	return f->start_error;
@@ -152,12 +150,13 @@ take_read(struct fake *f)
 }
 
 static int
-deliver(struct fake *f, struct fake_read *r, struct chunk **out)
+deliver(struct fake_transport *ft, struct fake_read *r, struct chunk **out)
 {
+	struct fake *f = ft->f;
 	int result = r->error;
 
 	if (r->error == 0) {
-		struct chunk *c = chunk_take(f->pool);
+		struct chunk *c = chunk_take(ft->pool);
 
 		HOLDS(c != NULL, "no memory for a chunk");
 		memcpy(c->data, r->bytes, r->len);
@@ -177,7 +176,8 @@ deliver(struct fake *f, struct fake_read *r, struct chunk **out)
 static int
 op_read(struct transport *t, struct chunk **out, int timeout_ms)
 {
-	struct fake *f = fake_of(t);
+	struct fake_transport *ft = fake_of(t);
+	struct fake *f = ft->f;
 	const struct timespec until =
 	    fake_after_ms(timeout_ms < 0 ? 86400000 : timeout_ms);
 	struct fake_read *r = NULL;
@@ -185,22 +185,22 @@ op_read(struct transport *t, struct chunk **out, int timeout_ms)
 	bool in_time = true, interrupted = false, halted;
 
 	pthread_mutex_lock(&f->lock);
-	HOLDS(f->started && !f->stopped, "read() of what does not run");
-	while (in_time && !f->halted && !f->interrupted &&
-	    f->completed == NULL && f->reads == NULL)
+	HOLDS(ft->started && !ft->stopped, "read() of what does not run");
+	while (in_time && !ft->halted && !ft->interrupted &&
+	    ft->completed == NULL && (f->reads == NULL || f->open != ft))
 		in_time = fake_wait_change(f, &until);
-	halted = f->halted;
-	done = take_completed(f);
-	if (f->interrupted) {
+	halted = ft->halted;
+	done = take_completed(ft);
+	if (ft->interrupted) {
 		interrupted = true;
-		f->interrupted = false;
-	} else if (!halted) {
+		ft->interrupted = false;
+	} else if (!halted && f->open == ft) {
 		r = take_read(f);
 	}
 	pthread_mutex_unlock(&f->lock);
 	finish(f, done, USB_OK);
 	if (r != NULL)
-		return deliver(f, r, out);
+		return deliver(ft, r, out);
 	return halted && !interrupted ? USB_ERROR_GONE : 0;
 }
 
@@ -222,27 +222,28 @@ record(struct fake *f, const struct tx *tx)
 static void
 op_write(struct transport *t, struct tx *tx)
 {
-	struct fake *f = fake_of(t);
+	struct fake_transport *ft = fake_of(t);
+	struct fake *f = ft->f;
 	const struct timespec until = fake_after_ms(UNIT_PATIENCE_MS);
 	int error = USB_OK;
 
 	pthread_mutex_lock(&f->lock);
-	HOLDS(f->started && !f->stopped, "write() to what does not run");
-	HOLDS(f->writers++ == 0, "two writers");
-	if (!f->halted)
+	HOLDS(ft->started && !ft->stopped, "write() to what does not run");
+	HOLDS(ft->writers++ == 0, "two writers");
+	if (!ft->halted)
 		record(f, tx);
 	pthread_cond_broadcast(&f->changed);
-	while (f->writing == FAKE_BLOCKS && !f->halted)
+	while (f->writing == FAKE_BLOCKS && !ft->halted)
 		HOLDS(fake_wait_change(f, &until), "nobody halts a blocked write");
-	if (f->halted)
+	if (ft->halted)
 		error = USB_ERROR_GONE;
 	else if (f->writing == FAKE_FAILS)
 		error = USB_ERROR_IO;
 	else if (f->writing == FAKE_HOLDS)
-		append_tx(&f->in_flight_end, tx);
+		append_tx(&ft->in_flight_end, tx);
 	else
-		append_tx(&f->completed_end, tx);
-	f->writers--;
+		append_tx(&ft->completed_end, tx);
+	ft->writers--;
 	pthread_cond_broadcast(&f->changed);
 	pthread_mutex_unlock(&f->lock);
 	if (error != USB_OK) {
@@ -254,10 +255,11 @@ op_write(struct transport *t, struct tx *tx)
 static void
 op_interrupt(struct transport *t)
 {
-	struct fake *f = fake_of(t);
+	struct fake_transport *ft = fake_of(t);
+	struct fake *f = ft->f;
 
 	pthread_mutex_lock(&f->lock);
-	f->interrupted = true;
+	ft->interrupted = true;
 	f->interrupts++;
 	pthread_cond_broadcast(&f->changed);
 	pthread_mutex_unlock(&f->lock);
@@ -266,10 +268,11 @@ op_interrupt(struct transport *t)
 static void
 op_halt(struct transport *t)
 {
-	struct fake *f = fake_of(t);
+	struct fake_transport *ft = fake_of(t);
+	struct fake *f = ft->f;
 
 	pthread_mutex_lock(&f->lock);
-	f->halted = true;
+	ft->halted = true;
 	f->halts++;
 	pthread_cond_broadcast(&f->changed);
 	pthread_mutex_unlock(&f->lock);
@@ -278,15 +281,16 @@ op_halt(struct transport *t)
 static void
 op_stop(struct transport *t)
 {
-	struct fake *f = fake_of(t);
+	struct fake_transport *ft = fake_of(t);
+	struct fake *f = ft->f;
 	struct tx *done;
 
 	pthread_mutex_lock(&f->lock);
-	HOLDS(!f->stopped, "stopped twice");
-	HOLDS(f->writers == 0, "stop() beside a write()");
-	f->stopped = true;
-	fake_move_all(&f->completed_end, &f->in_flight, &f->in_flight_end);
-	done = take_completed(f);
+	HOLDS(!ft->stopped, "stopped twice");
+	HOLDS(ft->writers == 0, "stop() beside a write()");
+	ft->stopped = true;
+	fake_move_all(&ft->completed_end, &ft->in_flight, &ft->in_flight_end);
+	done = take_completed(ft);
 	pthread_cond_broadcast(&f->changed);
 	pthread_mutex_unlock(&f->lock);
 	finish(f, done, USB_ERROR_GONE);
@@ -295,14 +299,15 @@ op_stop(struct transport *t)
 static void
 op_free(struct transport *t)
 {
-	struct fake *f = fake_of(t);
+	struct fake_transport *ft = fake_of(t);
+	struct fake *f = ft->f;
 
 	pthread_mutex_lock(&f->lock);
-	HOLDS(f->stopped, "freed before it was stopped");
-	HOLDS(f->in_flight == NULL && f->completed == NULL,
+	HOLDS(ft->stopped, "freed before it was stopped");
+	HOLDS(ft->in_flight == NULL && ft->completed == NULL,
 	    "freed with frames in flight");
 	f->frees++;
-	if (f->open == (struct fake_transport *)t)
+	if (f->open == ft)
 		f->open = NULL;
 	pthread_cond_broadcast(&f->changed);
 	pthread_mutex_unlock(&f->lock);
@@ -327,7 +332,7 @@ usb_bring_up(struct transport *t, const struct usb_ident *ident,
     int wanted_mode, usb_step_hook *hook, void *hook_arg,
     struct usb_phone *out, struct cause *why)
 {
-	struct fake *f = fake_of(t);
+	struct fake *f = fake_of(t)->f;
 
 	(void)ident;
 	(void)wanted_mode;
@@ -369,8 +374,9 @@ op_open(struct usb_source *s, const struct usb_ident *ident,
 	HOLDS(t != NULL, "no memory for a transport");
 	t->t.ops = &ops;
 	t->f = f;
+	t->in_flight_end = &t->in_flight;
+	t->completed_end = &t->completed;
 	f->open = t;
-	f->started = f->interrupted = f->halted = f->stopped = false;
 	pthread_mutex_unlock(&f->lock);
 	*out = &t->t;
 	return USB_OK;

@@ -52,14 +52,11 @@ struct fake {
 	/* ---- Reads to come and writes that came ---- */
 	struct fake_read *reads, **reads_end;
 	struct fake_write *writes, **writes_end;
-	struct tx *in_flight, **in_flight_end; /* through their messages */
-	struct tx *completed, **completed_end;
 
-	/* ---- State, of the transport that is open ---- */
+	/* The transport that was opened last: it gets the reads, and what the
+	 * test does to frames is about those of this one.  One before it may
+	 * still be on its way to its end. */
 	struct fake_transport *open;
-	bool started, interrupted, halted, stopped;
-	unsigned writers; /* in write() */
-	struct chunk_pool *pool;
 
 	/* ---- Counts, of all transports ---- */
 	unsigned opens, frees, resets, halts, reads_done, writes_done;

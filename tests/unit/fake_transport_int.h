@@ -17,6 +17,17 @@ struct fake_read {
 	uint8_t bytes[];
 };
 
+struct fake_transport {
+	struct transport t; /* first */
+	struct fake *f;
+	bool started, interrupted, halted, stopped;
+	unsigned writers; /* in write() */
+	struct chunk_pool *pool;
+	/* Frames, through their messages. */
+	struct tx *in_flight, **in_flight_end;
+	struct tx *completed, **completed_end; /* for the next read() */
+};
+
 extern const struct usb_source_ops fake_source_ops;
 
 struct timespec fake_after_ms(int ms);
