@@ -343,7 +343,8 @@ START_TEST(a_failing_daemon_is_an_error)
 	int fd;
 
 	start(1, failing[_i].fault);
-	muxclient_set_timeout(mc, 50);
+	/* Short only where it is to run out: a busy host is slow to hang up. */
+	muxclient_set_timeout(mc, want == MUXCLIENT_TIMEOUT ? 50 : 10000);
 	ck_assert_int_eq(muxclient_list(mc, &list, &count), want);
 	ck_assert_int_eq(muxclient_find(mc, NULL, 3, &d), want);
 	ck_assert_int_eq(muxclient_connect(mc, 1, 7, &fd), want);
