@@ -156,7 +156,7 @@ START_TEST(read_waits_no_longer)
 	ck_assert_int_eq(t->ops->read(t, &c, 0), 0);
 	ck_assert_int_eq(t->ops->read(t, &c, 50), 0);
 	ck_assert_int_ge(moment_ms_between(before, clock_now()), 50);
-	ck_assert_int_lt(moment_ms_between(before, clock_now()), 500);
+	ck_assert_int_lt(moment_ms_between(before, clock_now()), 5000);
 	finish();
 }
 END_TEST
@@ -448,7 +448,8 @@ START_TEST(jammed)
 	t->ops->write(t, &f.tx);
 	before = clock_now();
 	t->ops->stop(t);
-	ck_assert_int_lt(moment_ms_between(before, clock_now()), 1000);
+	/* A second, and what a busy machine adds. */
+	ck_assert_int_lt(moment_ms_between(before, clock_now()), 2000);
 	ck_assert_int_eq(f.done, 1);
 	t->ops->free(t);
 	ck_assert_int_eq(fake_counts().handles, 1);
@@ -493,7 +494,7 @@ START_TEST(slow_neighbour)
 	ck_assert_int_eq(local_open(&budget, &id, &slow, &why), USB_OK);
 	ck_assert_int_eq(slow->ops->claim(slow, 1), USB_OK);
 	start();
-	fake_set_slowness(1000);
+	fake_set_slowness(3000);
 	before = clock_now();
 	ck_assert_int_eq(
 	    pthread_create(&other, NULL, change_configuration, slow), 0);
@@ -501,7 +502,7 @@ START_TEST(slow_neighbour)
 		fake_send(device, (uint8_t)i, 10);
 		ck_assert_int_eq(read_byte(10), i);
 	}
-	ck_assert_int_lt(moment_ms_between(before, clock_now()), 900);
+	ck_assert_int_lt(moment_ms_between(before, clock_now()), 2500);
 	pthread_join(other, NULL);
 	slow->ops->stop(slow);
 	slow->ops->free(slow);

@@ -35,7 +35,7 @@ new_source(bool hotplug)
 static void
 end(struct usb_watch *w)
 {
-	ck_assert_int_lt(watch_stop(w), 500);
+	ck_assert_int_lt(watch_stop(w), 2000);
 	ck_assert_int_eq(w->rc, 0);
 	w->source->ops->free(w->source);
 	ck_assert_int_eq(fake_counts().contexts, 0);

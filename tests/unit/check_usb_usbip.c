@@ -436,7 +436,7 @@ START_TEST(requests_time_out)
 	before = clock_now();
 	ck_assert_int_eq(t->ops->control(t, &rq, bytes, 100),
 	    USB_ERROR_TIMEOUT);
-	ck_assert_int_lt(moment_ms_between(before, clock_now()), 600);
+	ck_assert_int_lt(moment_ms_between(before, clock_now()), 5000);
 	/* It has been asked for back, and is given back: the next may go. */
 	take_pdu(fd, USBIP_CMD_SUBMIT);
 	ret.seqnum = take_pdu(fd, USBIP_CMD_UNLINK);
@@ -445,7 +445,7 @@ START_TEST(requests_time_out)
 	    USB_ERROR_TIMEOUT);
 	/* This one is not: that is the end of it. */
 	ck_assert_int_eq(t->ops->control(t, &rq, bytes, 100), USB_ERROR_GONE);
-	ck_assert_int_lt(moment_ms_between(before, clock_now()), 1800);
+	ck_assert_int_lt(moment_ms_between(before, clock_now()), 10000);
 	t->ops->stop(t);
 	t->ops->free(t);
 }
@@ -521,7 +521,7 @@ START_TEST(trickling_import)
 	stub.trickle = true;
 	ck_assert_int_eq(source->ops->open(source, &stubbed, &t, &why),
 	    USB_ERROR_GONE);
-	ck_assert_int_lt(moment_ms_between(before, clock_now()), 3500);
+	ck_assert_int_lt(moment_ms_between(before, clock_now()), 10000);
 	ck_assert_ptr_nonnull(strstr(why.text, "1-1"));
 }
 END_TEST

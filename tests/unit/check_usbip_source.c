@@ -31,7 +31,8 @@ start(const char *address)
 static void
 end(void)
 {
-	ck_assert_int_lt(watch_stop(&watch), 500);
+	/* Connecting may take 3 s, a list 5 s. */
+	ck_assert_int_lt(watch_stop(&watch), 2000);
 	ck_assert_int_eq(watch.rc, 0);
 	watch.source->ops->free(watch.source);
 }
@@ -212,7 +213,7 @@ START_TEST(left_out)
 	t->ops->stop(t);
 	t->ops->free(t);
 	ck_assert_str_eq(watch_event(&watch, 4), "-1-1");
-	ck_assert_int_lt(moment_ms_between(before, clock_now()), 600);
+	ck_assert_int_lt(moment_ms_between(before, clock_now()), 900);
 	end();
 	stub_close(&s);
 }
