@@ -189,12 +189,17 @@ END_TEST
 
 START_TEST(a_client_may_leave_before_the_answer)
 {
+	struct moment begun;
+
 	conn_ask_connect(&k);
 	conn_await_ask(&k, ASK_CONNECT);
 	conn_answer_connect(&k);
 	ck_assert_uint_eq(conn_hear(&k).flags, PHONE_SYN);
+	begun = clock_now();
 	hang_up();
 	conn_hear_rst(&k);
+	/* Not as late as if the phone had been waited for. */
+	ck_assert_int_lt(moment_ms_between(begun, clock_now()), 4000);
 	conn_await_ask(&k, ASK_DISCONNECT);
 	conn_answer_disconnect(&k);
 }

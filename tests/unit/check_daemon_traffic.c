@@ -243,6 +243,34 @@ START_TEST(a_removed_route_leads_nowhere)
 }
 END_TEST
 
+/* From a phone that sends and does not read: memory must not grow with it. */
+START_TEST(a_flood_of_strays_is_answered_within_a_bound)
+{
+	const struct moment until =
+	    moment_after_ms(clock_now(), UNIT_PATIENCE_MS);
+	const uint32_t flood = 5000;
+	uint32_t answered = 0;
+
+	fake_set_writing(&r.fake, FAKE_HOLDS);
+	for (uint32_t i = 0; i < flood; i++)
+		say((uint16_t)i, 0);
+	fake_await_reads_done(&r.fake);
+	ck_assert_uint_le(atomic_load(&r.d->replies), 1024);
+	fake_set_writing(&r.fake, FAKE_COMPLETES);
+	fake_complete(&r.fake);
+	while (atomic_load(&r.d->replies) > 0)
+		HOLDS(moment_before(clock_now(), until), "%u replies wait",
+		    atomic_load(&r.d->replies));
+	while (!fake_no_write(&r.fake))
+		answered += rig_phone_hears(&r).flags == PHONE_RST;
+	HOLDS(answered >= 1024 && answered < flood, "%u answers", answered);
+	/* And then they are answered again. */
+	say(7, 1);
+	ck_assert_uint_eq(rig_phone_hears(&r).flags, PHONE_RST);
+	rig_end(&r);
+}
+END_TEST
+
 START_TEST(a_client_that_has_ended_takes_nothing)
 {
 	struct client *c = rig_client(&r, 1);
@@ -325,6 +353,7 @@ main(void)
 	tcase_add_test(tc, a_frame_that_fails_gives_its_credit_back);
 	tcase_add_test(tc, packets_go_to_whom_their_port_belongs);
 	tcase_add_test(tc, a_removed_route_leads_nowhere);
+	tcase_add_test(tc, a_flood_of_strays_is_answered_within_a_bound);
 	tcase_add_test(tc, a_client_that_has_ended_takes_nothing);
 	tcase_add_loop_test(tc, every_connection_hears_of_the_end, 0, 2);
 	tcase_add_test(tc, a_route_that_comes_too_late_hears_of_the_end);
