@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* Chunk pools; and the small things of the layer: references, counters,
- * threads. */
+/* Chunk pools and lists; and the small things of the layer: recyclers,
+ * references, counters, threads. */
 
 #include <pthread.h>
 #include <signal.h>
@@ -9,6 +9,7 @@
 
 #include "actor/chunk.h"
 #include "actor/counter.h"
+#include "actor/recycler.h"
 #include "actor/ref.h"
 #include "actor/thread.h"
 #include "unit.h"
@@ -140,6 +141,70 @@ START_TEST(another_thread_puts_them_back)
 }
 END_TEST
 
+/* ---- Lists ---- */
+
+START_TEST(a_list_gives_chunks_in_their_order)
+{
+	struct chunk *c[4];
+	struct chunk_list l;
+
+	chunk_list_init(&l);
+	for (int i = 0; i < 4; i++)
+		c[i] = take();
+	for (int round = 0; round < 2; round++) { /* also after it was empty */
+		for (int i = 0; i < 4; i++)
+			chunk_list_append(&l, c[i]);
+		for (int i = 0; i < 4; i++) {
+			ck_assert_ptr_eq(chunk_list_take(&l), c[i]);
+			ck_assert_ptr_null(c[i]->more);
+		}
+		ck_assert_ptr_null(l.first);
+	}
+	chunk_list_append(&l, c[0]);
+	ck_assert_ptr_eq(chunk_list_take(&l), c[0]);
+	for (int i = 0; i < 4; i++)
+		chunk_list_append(&l, c[i]);
+	chunk_list_drop(&l);
+	ck_assert_ptr_null(l.first);
+	chunk_list_drop(&l);
+	chunk_list_append(&l, take());
+	chunk_list_drop(&l);
+}
+END_TEST
+
+START_TEST(a_recycler_gives_each_object_once)
+{
+	struct qnode nodes[4];
+	struct recycler rc;
+	bool seen[4] = { false };
+
+	recycler_init(&rc);
+	ck_assert_ptr_null(recycler_take(&rc));
+	for (int i = 0; i < 3; i++)
+		recycler_give(&rc, &nodes[i]);
+	recycler_keep(&rc, &nodes[3]);
+	/* What was taken in vain comes first. */
+	ck_assert_ptr_eq(recycler_take(&rc), &nodes[3]);
+	for (int i = 0; i < 3; i++) {
+		const struct qnode *n = recycler_take(&rc);
+
+		ck_assert_ptr_nonnull(n);
+		ck_assert(!seen[n - nodes]);
+		seen[n - nodes] = true;
+	}
+	ck_assert_ptr_null(recycler_take(&rc));
+	for (int round = 0; round < 3; round++) {
+		recycler_give(&rc, &nodes[0]);
+		ck_assert_ptr_eq(recycler_take(&rc), &nodes[0]);
+		recycler_keep(&rc, &nodes[0]);
+		recycler_give(&rc, &nodes[1]);
+		ck_assert_ptr_eq(recycler_take(&rc), &nodes[0]);
+		ck_assert_ptr_eq(recycler_take(&rc), &nodes[1]);
+		ck_assert_ptr_null(recycler_take(&rc));
+	}
+}
+END_TEST
+
 /* ---- References and counters ---- */
 
 START_TEST(only_the_last_reference_is_the_last)
@@ -222,6 +287,8 @@ main(void)
 	tcase_add_test(tc, more_than_is_to_be_kept_is_freed);
 	tcase_add_test(tc, a_pool_that_keeps_nothing_works);
 	tcase_add_test(tc, another_thread_puts_them_back);
+	tcase_add_test(tc, a_list_gives_chunks_in_their_order);
+	tcase_add_test(tc, a_recycler_gives_each_object_once);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("ref, counter, thread");
 	tcase_add_test(tc, only_the_last_reference_is_the_last);
