@@ -142,7 +142,8 @@ write_room(struct writer *w, size_t len)
 		w->bad = true;
 		return NULL;
 	}
-	w->at += len;
+	if (len > 0) /* of nothing, there may be no address */
+		w->at += len;
 	return here;
 }
 
