@@ -333,14 +333,18 @@ usb_bring_up(struct transport *t, const struct usb_ident *ident,
     struct usb_phone *out, struct cause *why)
 {
 	struct fake *f = fake_of(t)->f;
+	int error;
 
 	(void)ident;
 	(void)wanted_mode;
 	for (int step = USB_STEP_MODE; step <= USB_STEP_SERIAL; step++)
 		hook(hook_arg, (enum usb_step)step);
-	if (f->bring_up_error != USB_OK) {
+	pthread_mutex_lock(&f->lock);
+	error = f->bring_up_error;
+	pthread_mutex_unlock(&f->lock);
+	if (error != USB_OK) {
 		cause_set(why, "the fake does not come up");
-		return f->bring_up_error;
+		return error;
 	}
 	memset(out, 0, sizeof *out);
 	snprintf(out->udid, sizeof out->udid, "%s", FAKE_UDID);
