@@ -24,12 +24,6 @@ set_uint(plist_t dict, const char *key, uint64_t value)
 }
 
 static void
-set_text(plist_t dict, const char *key, const char *value)
-{
-	plist_dict_set_item(dict, key, plist_new_string(value));
-}
-
-static void
 set_device_counters(plist_t dict, const struct snapshot_device *d)
 {
 	set_uint(dict, "ReadsInFlight", d->reads_in_flight);
@@ -53,14 +47,14 @@ device_row(const struct snapshot_device *d)
 	plist_t dict = plist_new_dict();
 
 	set_uint(dict, "ID", d->id);
-	set_text(dict, "UDID", d->udid);
-	set_text(dict, "Source", d->source);
-	set_text(dict, "Key", d->key);
-	set_text(dict, "Transport", d->transport);
-	set_text(dict, "Protocol", d->protocol);
-	set_text(dict, "State", d->state);
-	set_text(dict, "Step", d->step);
-	set_text(dict, "Trouble", d->trouble);
+	admin_set_text(dict, "UDID", d->udid);
+	admin_set_text(dict, "Source", d->source);
+	admin_set_text(dict, "Key", d->key);
+	admin_set_text(dict, "Transport", d->transport);
+	admin_set_text(dict, "Protocol", d->protocol);
+	admin_set_text(dict, "State", d->state);
+	admin_set_text(dict, "Step", d->step);
+	admin_set_text(dict, "Trouble", d->trouble);
 	set_uint(dict, "Attempts", d->attempts);
 	set_uint(dict, "ProductID", d->product);
 	set_uint(dict, "LocationID", d->location);
@@ -80,13 +74,13 @@ client_row(const struct snapshot_client *c)
 	plist_t dict = plist_new_dict();
 
 	set_uint(dict, "Number", c->number);
-	set_text(dict, "Phase", c->phase);
+	admin_set_text(dict, "Phase", c->phase);
 	set_uint(dict, "PID", (uint64_t)c->pid);
-	set_text(dict, "Program", c->program);
+	admin_set_text(dict, "Program", c->program);
 	if (c->device_id == 0)
 		return dict;
 	set_uint(dict, "DeviceID", c->device_id);
-	set_text(dict, "UDID", c->udid);
+	admin_set_text(dict, "UDID", c->udid);
 	set_uint(dict, "SourcePort", c->sport);
 	set_uint(dict, "Port", c->dport);
 	set_uint(dict, "RxBytes", c->rx_bytes);
@@ -103,10 +97,10 @@ daemon_row(const struct snapshot *s)
 {
 	plist_t dict = plist_new_dict();
 
-	set_text(dict, "Version", PACKAGE_VERSION);
+	admin_set_text(dict, "Version", PACKAGE_VERSION);
 	set_uint(dict, "PID", (uint64_t)getpid());
 	set_uint(dict, "UptimeMS", s->uptime_ms);
-	set_text(dict, "LogLevel", log_level_name(log_get_level()));
+	admin_set_text(dict, "LogLevel", log_level_name(log_get_level()));
 	set_uint(dict, "LogDropped", logger_dropped());
 	set_uint(dict, "Workers", s->workers);
 	set_uint(dict, "WorkersParked", s->parked);
@@ -121,7 +115,7 @@ send_result(struct client *c, uint32_t tag, uint32_t number)
 {
 	plist_t dict = plist_new_dict();
 
-	set_text(dict, "MessageType", "Result");
+	admin_set_text(dict, "MessageType", "Result");
 	set_uint(dict, "Number", number);
 	return client_send(c, admin_frame(tag, dict));
 }
@@ -168,7 +162,7 @@ change_log_level(struct client *c, uint32_t tag, const char *name)
 		return send_result(c, tag, 0);
 	}
 	dict = plist_new_dict();
-	set_text(dict, "Level", log_level_name(log_get_level()));
+	admin_set_text(dict, "Level", log_level_name(log_get_level()));
 	return client_send(c, admin_frame(tag, dict));
 }
 
@@ -188,7 +182,7 @@ watched_device(const struct client_device *d)
 	plist_t dict = plist_new_dict();
 
 	set_uint(dict, "ID", d->id);
-	set_text(dict, "UDID", d->udid);
+	admin_set_text(dict, "UDID", d->udid);
 	set_uint(dict, "ProductID", d->product_id);
 	set_uint(dict, "LocationID", d->location);
 	set_uint(dict, "Speed", d->speed);
@@ -201,7 +195,7 @@ send_attached(struct client *c, const struct client_device *d)
 {
 	plist_t dict = plist_new_dict();
 
-	set_text(dict, "MessageType", "Attached");
+	admin_set_text(dict, "MessageType", "Attached");
 	plist_dict_set_item(dict, "Device", watched_device(d));
 	return client_send(c, admin_frame(0, dict));
 }
@@ -214,18 +208,18 @@ send_event(struct client *c, const struct msg_notice *n) RUNS_ON(on_worker)
 	if (n->kind == NOTICE_ATTACHED)
 		return send_attached(c, &n->device);
 	dict = plist_new_dict();
-	set_text(dict, "MessageType",
+	admin_set_text(dict, "MessageType",
 	    n->kind == NOTICE_DETACHED ? "Detached"
 		: n->kind == NOTICE_PAIRED ? "Paired" : "Failed");
 	if (n->kind == NOTICE_FAILED) {
-		set_text(dict, "Source", n->source);
-		set_text(dict, "Key", n->key);
+		admin_set_text(dict, "Source", n->source);
+		admin_set_text(dict, "Key", n->key);
 	} else {
 		set_uint(dict, "DeviceID", n->device.id);
-		set_text(dict, "UDID", n->device.udid);
+		admin_set_text(dict, "UDID", n->device.udid);
 	}
 	if (n->kind != NOTICE_PAIRED)
-		set_text(dict, "Reason", n->text);
+		admin_set_text(dict, "Reason", n->text);
 	return client_send(c, admin_frame(0, dict));
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/cursor.h"
+#include "wire/client_int.h"
 #include "wire/plist_guard.h"
 
 /* A status of many thousand clients, 15 values each. */
@@ -55,6 +56,12 @@ admin_text(plist_t dict, const char *key)
 	if (node == NULL || plist_get_node_type(node) != PLIST_STRING)
 		return NULL;
 	return plist_get_string_ptr(node, NULL);
+}
+
+void
+admin_set_text(plist_t dict, const char *key, const char *text)
+{
+	client_dict_set_text(dict, key, text);
 }
 
 uint64_t

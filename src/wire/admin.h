@@ -67,4 +67,8 @@ plist_t admin_parse_reply(const void *payload, size_t len);
 const char *admin_text(plist_t dict, const char *key);
 uint64_t admin_number(plist_t dict, const char *key);
 
+/* Sets a string; control characters and what is not UTF-8 become '?', because a
+ * stranger's text must not make the whole answer unreadable. */
+void admin_set_text(plist_t dict, const char *key, const char *text);
+
 #endif
