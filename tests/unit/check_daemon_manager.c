@@ -11,6 +11,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 
 #include "actor/mailbox.h"
 #include "base/clock.h"
@@ -19,12 +22,14 @@
 #include "daemon/manager.h"
 #include "fake_phone.h"
 #include "unit.h"
+#include "wire/admin.h"
 
 #define SOURCES 2
 
 static char dir[] = "/tmp/check_daemon_manager.XXXXXX";
 static struct sock_addr where;
-static int listener;
+static int listener, control;
+static struct sock_addr control_where;
 static struct fake fakes[SOURCES];
 static struct manager *m;
 static struct waker *ended;
@@ -40,7 +45,7 @@ begin(void) ROLE_UNCHECKED /* the test is main */
 {
 	static struct usb_source *sources[SOURCES];
 	struct manager_config config = { .listeners = &listener,
-		.listener_count = 1, .control = -1, .sources = sources,
+		.listener_count = 1, .sources = sources,
 		.source_count = SOURCES, .wanted_mode = 1 };
 	struct cause why;
 
@@ -51,6 +56,12 @@ begin(void) ROLE_UNCHECKED /* the test is main */
 	listener = sock_listen(&where, 0600, 256, &why);
 	HOLDS(listener >= 0, "%s", why.text);
 	sock_set_nonblocking(listener, true);
+	control_where = where;
+	snprintf(control_where.path, sizeof control_where.path, "%s/c", dir);
+	control = sock_listen(&control_where, 0600, 256, &why);
+	HOLDS(control >= 0, "%s", why.text);
+	sock_set_nonblocking(control, true);
+	config.control = control;
 	for (int i = 0; i < SOURCES; i++) {
 		fake_init(&fakes[i], i == 0 ? "1-3" : "1-4");
 		sources[i] = &fakes[i].source;
@@ -79,6 +90,8 @@ end(void) ROLE_UNCHECKED
 	waker_put(ended);
 	close(listener);
 	unlink(where.path);
+	close(control);
+	unlink(control_where.path);
 	rmdir(dir);
 }
 
@@ -420,6 +433,66 @@ START_TEST(workers_serve_one_client_after_the_other)
 }
 END_TEST
 
+/* ---- Admins ---- */
+
+/* The Program of each client, as an admin sees it, joined by commas. */
+static void
+programs(char *out, size_t size)
+{
+	plist_t request = plist_new_dict(), reply, clients;
+	struct client_frame frame;
+	uint8_t header[16], *payload;
+	struct cause why;
+	uint32_t len;
+	int fd;
+
+	plist_dict_set_item(request, "MessageType", plist_new_string("Status"));
+	frame = admin_frame(1, request);
+	fd = sock_connect(&control_where, UNIT_PATIENCE_MS, &why);
+	HOLDS(fd >= 0, "%s", why.text);
+	HOLDS(sock_send_all(fd, frame.bytes, frame.len) == 0, "send");
+	free(frame.bytes);
+	receive(fd, header, sizeof header);
+	len = get32(header) - 16;
+	payload = malloc(len);
+	receive(fd, payload, len);
+	reply = admin_parse_reply(payload, len);
+	HOLDS(reply != NULL, "no property list");
+	free(payload);
+	close(fd);
+	clients = plist_dict_get_item(reply, "Clients");
+	out[0] = '\0';
+	for (uint32_t i = 0; i < plist_array_get_size(clients); i++) {
+		const char *name = admin_text(plist_array_get_item(clients, i),
+		    "Program");
+
+		HOLDS(name != NULL, "no Program");
+		snprintf(out + strlen(out), size - strlen(out), "%s,", name);
+	}
+	plist_free(reply);
+}
+
+#ifdef __linux__
+/* Any user may call a program what he likes, and look at no admin's expense. */
+START_TEST(a_programs_name_does_not_spoil_the_status)
+{
+	static const struct {
+		const char *name, *shown;
+	} names[] = { { "fine", "fine,fine," }, { "\xff", "?,?," },
+		{ "a\xff", "a?,a?," }, { "\x1b[31m", "?[31m,?[31m," },
+		{ "<&\xc3\xa4\xc3", "<&\xc3\xa4?,<&\xc3\xa4?," } };
+	char shown[128];
+	int fd;
+
+	ck_assert_int_eq(prctl(PR_SET_NAME, names[_i].name, 0, 0, 0), 0);
+	fd = listening_client();
+	programs(shown, sizeof shown); /* the asking client's own, too */
+	ck_assert_str_eq(shown, names[_i].shown);
+	close(fd);
+}
+END_TEST
+#endif
+
 /* ---- Ends.  end() asserts that every thread has ended and all is freed. ---- */
 
 START_TEST(it_ends_while_everything_is_under_way)
@@ -493,6 +566,9 @@ main(void)
 	tcase_add_test(tc, only_a_device_that_is_shown_can_be_connected_to);
 	tcase_add_test(tc, unplugging_ends_every_connection);
 	tcase_add_test(tc, workers_serve_one_client_after_the_other);
+#ifdef __linux__
+	tcase_add_loop_test(tc, a_programs_name_does_not_spoil_the_status, 0, 5);
+#endif
 	tcase_add_loop_test(tc, it_ends_while_everything_is_under_way, 0, 2);
 	tcase_add_test(tc, it_ends_when_asked_and_idle);
 	suite_add_tcase(s, tc);
