@@ -3,6 +3,7 @@
 /* The manager's clients: accepting them, answering their workers, telling those
  * that listen. */
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,20 +35,39 @@
 #define RESERVE_MAX 1024
 #define CLIENT_DESCRIPTORS 2 /* its socket, and its worker's waker */
 
+/* Descriptors that are open already: the daemon's own, and whatever it was
+ * started with.  0 when the system does not tell. */
+static rlim_t
+descriptors_in_use(void)
+{
+	DIR *dir = opendir("/dev/fd");
+	rlim_t count = 0;
+
+	if (dir == NULL)
+		return 0;
+	while (readdir(dir) != NULL)
+		count++;
+	closedir(dir);
+	return count - 3; /* ".", "..", and the directory itself */
+}
+
 void
 clients_init(struct manager *m)
 {
 	struct rlimit files;
-	rlim_t reserve;
+	rlim_t taken;
 
 	m->client_limit = UINT32_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0 ||
 	    files.rlim_cur == RLIM_INFINITY)
 		return;
-	reserve = files.rlim_cur / 8 < RESERVE_MAX ? files.rlim_cur / 8
-						   : RESERVE_MAX;
-	if ((files.rlim_cur - reserve) / CLIENT_DESCRIPTORS < UINT32_MAX)
-		m->client_limit = (uint32_t)((files.rlim_cur - reserve) /
+	taken = descriptors_in_use() +
+	    (files.rlim_cur / 8 < RESERVE_MAX ? files.rlim_cur / 8
+					      : RESERVE_MAX);
+	if (taken >= files.rlim_cur)
+		m->client_limit = 1; /* somebody must be told something */
+	else if ((files.rlim_cur - taken) / CLIENT_DESCRIPTORS < UINT32_MAX)
+		m->client_limit = (uint32_t)((files.rlim_cur - taken) /
 		    CLIENT_DESCRIPTORS);
 }
 
@@ -108,18 +128,14 @@ park_worker(struct manager *m, struct worker *w) RUNS_ON(on_manager)
 	m->parked_count++;
 }
 
-/* Takes `fd` over.  False when resources have run out. */
+/* Takes `fd` and `w` over.  False when memory has run out. */
 static bool
-start_client(struct manager *m, int fd, bool admin) RUNS_ON(on_manager)
+start_client(struct manager *m, struct worker *w, int fd, bool admin)
+    RUNS_ON(on_manager)
 {
-	struct worker *w = take_worker(m);
-	struct client *c;
+	struct client *c = client_new(fd, ++m->last_client_number, admin,
+	    w->waker, &m->box);
 
-	if (w == NULL) {
-		close(fd);
-		return false;
-	}
-	c = client_new(fd, ++m->last_client_number, admin, w->waker, &m->box);
 	if (c == NULL) {
 		close(fd);
 		park_worker(m, w);
@@ -152,35 +168,55 @@ note_full(struct manager *m) RUNS_ON(on_manager)
 	m->told_full = true;
 }
 
+enum accepted { ACCEPTED, ACCEPTED_NONE, ACCEPTED_GONE, ACCEPTED_SHORT };
+
+/* The worker comes first: who is not accepted can wait in the backlog, who is
+ * would have to be hung up on. */
+static enum accepted
+accept_one(struct manager *m, int listener, bool admin) RUNS_ON(on_manager)
+{
+	struct worker *w = take_worker(m);
+	int fd, error;
+
+	if (w == NULL)
+		return ACCEPTED_SHORT;
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd >= 0)
+		return start_client(m, w, fd, admin) ? ACCEPTED : ACCEPTED_SHORT;
+	error = errno;
+	park_worker(m, w);
+	errno = error;
+	switch (error) {
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		return ACCEPTED_SHORT;
+	case EINTR:
+	case ECONNABORTED: /* that one has left already */
+		return ACCEPTED_GONE;
+	default: /* EAGAIN: nobody waits.  Others: not a reason to end */
+		return ACCEPTED_NONE;
+	}
+}
+
 void
 clients_accept(struct manager *m, int listener, bool admin)
 {
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		const int fd = accept4(listener, NULL, NULL,
-		    SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-		if (fd >= 0) {
-			if (!start_client(m, fd, admin)) {
-				pause_accepting(m, strerror(errno));
-				return;
-			}
+		switch (accept_one(m, listener, admin)) {
+		case ACCEPTED:
 			m->accept_again = (struct moment){ 0 };
 			if (admin || clients_have_room(m))
-				continue;
+				break;
 			note_full(m);
 			return;
-		}
-		switch (errno) {
-		case EMFILE:
-		case ENFILE:
-		case ENOBUFS:
-		case ENOMEM:
-			pause_accepting(m, strerror(errno));
+		case ACCEPTED_GONE:
+			break;
+		case ACCEPTED_NONE:
 			return;
-		case EINTR:
-		case ECONNABORTED: /* that one has left already */
-			continue;
-		default: /* EAGAIN: nobody waits.  Others: not a reason to end */
+		case ACCEPTED_SHORT:
+			pause_accepting(m, strerror(errno));
 			return;
 		}
 	}

@@ -26,15 +26,27 @@ few_left() {
 must_await 20 few_left
 stop_daemon
 
-step "with 128 descriptors, 300 clients are more than the daemon can hold"
-muxd_limits=(prlimit --nofile=128:128)
+# The daemon may be born with descriptors that it knows nothing of.  One more or
+# less of them decides whether a client's socket or its worker is the first that
+# cannot be had.
+descriptors_are_out() {
+	[ "$(fds_of "$muxd_pid")" -ge 105 ]
+}
 need prlimit
+muxd_limits=(prlimit --nofile=128:128)
+for more in 20 21; do
+step "with 128 descriptors, $more of them its parent's, 300 clients are more than the daemon can hold"
+inherited=()
+for ((i = 0; i < more; i++)); do
+	exec {fd}</dev/null
+	inherited+=("$fd")
+done
 daemon
+for fd in "${inherited[@]}"; do
+	exec {fd}<&-
+done
 load_beside idle idle 300
 idler=$beside
-descriptors_are_out() {
-	[ "$(fds_of "$muxd_pid")" -ge 120 ]
-}
 must_await 20 descriptors_are_out
 gone "$muxd_pid" && fail "muxd ended"
 
@@ -45,9 +57,12 @@ late=$beside
 await 1 gone "$late"
 at_most $((500 * MUXD_TEST_PATIENCE)) $(($(cpu_ms "$muxd_pid") - before)) \
     "milliseconds of processor time"
+gone "$idler" && fail "a client that was let in was hung up on: $(cat "$DIR/idle.log")"
 
 step "who had to wait is served when the others leave"
 kill "$idler"
 wait "$idler" 2>/dev/null
 must load --all info
+stop_daemon
+done
 finish
