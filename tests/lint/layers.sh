@@ -15,6 +15,7 @@ may_include() {
 	usbip)	echo base actor wire ;;
 	usb)	echo base actor wire usbip ;;
 	daemon)	echo base actor wire mux scm usbip usb ;;
+	export)	echo base actor wire usbip ;;
 	usbnet)	echo base actor wire usbip ;;
 	phone)	echo base actor wire usbip ;;
 	client)	echo base actor wire ;;
