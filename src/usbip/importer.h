@@ -214,6 +214,17 @@ int importer_attach(const struct sock_addr *server, const char *busid,
     int timeout_ms, struct usbip_device_entry *out, uint32_t *status,
     struct cause *why);
 
+/*
+ * Connects and asks what is known of `busid` without importing it (DEVINFO of
+ * wire/usbip.h), within `timeout_ms` in all.  0: `*info` has `*info_len` bytes
+ * for usbip_info_next(), malloc'ed, the caller's.  -1: a cause, and *status as
+ * above; a server that does not know the question closes, so 0.  Any thread;
+ * blocks.
+ */
+int importer_ask_info(const struct sock_addr *server, const char *busid,
+    int timeout_ms, struct usbip_device_entry *out, uint8_t **info,
+    size_t *info_len, uint32_t *status, struct cause *why);
+
 /* Asks for a list; with `watch`, for a new one after each change. */
 bool importer_request_list(int fd, bool watch);
 

@@ -13,13 +13,12 @@
 #include "base/cursor.h"
 #include "usbip/importer.h"
 
-/* ---- Import ---- */
+/* ---- Import, and descriptions ---- */
 
 static bool
-send_import(int fd, const char *busid)
+send_request(int fd, uint16_t code, const char *busid)
 {
-	const struct usbip_op op = { .version = USBIP_VERSION,
-		.code = USBIP_REQ_IMPORT };
+	const struct usbip_op op = { .version = USBIP_VERSION, .code = code };
 	uint8_t bytes[USBIP_REQ_IMPORT_SIZE];
 
 	usbip_op_encode(bytes, &op);
@@ -53,32 +52,54 @@ receive_until(int fd, uint8_t *into, size_t len, struct moment deadline)
 	return 0;
 }
 
+/* What IMPORT and DEVINFO are answered with; `what` names the request. */
 static int
-receive_import(int fd, const char *busid, struct moment deadline,
-    struct usbip_device_entry *out, uint32_t *status, struct cause *why)
+receive_device(int fd, uint16_t code, const char *what, const char *busid,
+    struct moment deadline, struct usbip_device_entry *out, uint32_t *status,
+    struct cause *why)
 {
 	uint8_t bytes[USBIP_DEVICE_SIZE];
 	struct usbip_op op;
 
 	if (receive_until(fd, bytes, USBIP_OP_SIZE, deadline) < 0)
-		return cause_set(why, "no answer to the import of %s: %s",
+		return cause_set(why, "no answer to the %s of %s: %s", what,
 		    busid, strerror(errno));
 	usbip_op_decode(&op, bytes);
-	if (op.version != USBIP_VERSION || op.code != USBIP_REP_IMPORT)
+	if (op.version != USBIP_VERSION)
 		return cause_set(why, "the server speaks version %04x of "
 		    "USB/IP, not %04x", op.version, USBIP_VERSION);
+	if (op.code != code)
+		return cause_set(why, "the server answers the %s of %s with "
+		    "operation %04x, not %04x", what, busid, op.code, code);
 	*status = op.status;
 	if (op.status != USBIP_ST_OK)
-		return cause_set(why, "the server refuses to export %s: %s",
-		    busid, usbip_status_text(op.status));
+		return cause_set(why, "the server refuses the %s of %s: %s",
+		    what, busid, usbip_status_text(op.status));
 	if (receive_until(fd, bytes, sizeof bytes, deadline) < 0)
-		return cause_set(why, "the answer to the import of %s is cut "
-		    "short: %s", busid, strerror(errno));
+		return cause_set(why, "the answer to the %s of %s is cut "
+		    "short: %s", what, busid, strerror(errno));
 	usbip_device_decode(out, bytes);
 	if (strcmp(out->busid, busid) != 0)
-		return cause_set(why, "the server exported another device "
-		    "when asked for %s", busid);
+		return cause_set(why, "the server told of another device when "
+		    "asked for %s", busid);
 	return 0;
+}
+
+/* Connects and asks: the socket, or -1 and a cause. */
+static int
+ask(const struct sock_addr *server, uint16_t code, const char *busid,
+    int timeout_ms, struct cause *why)
+{
+	const int fd = sock_connect(server, timeout_ms, why);
+
+	if (fd < 0)
+		return -1;
+	sock_set_keepalive(fd);
+	if (send_request(fd, code, busid))
+		return fd;
+	cause_set(why, "cannot ask for %s: %s", busid, strerror(errno));
+	close(fd);
+	return -1;
 }
 
 int
@@ -88,19 +109,65 @@ importer_attach(const struct sock_addr *server, const char *busid,
 {
 	const struct moment deadline =
 	    moment_after_ms(clock_now(), timeout_ms);
-	const int fd = sock_connect(server, timeout_ms, why);
+	const int fd = ask(server, USBIP_REQ_IMPORT, busid, timeout_ms, why);
 
 	*status = USBIP_ST_OK;
 	if (fd < 0)
 		return -1;
-	sock_set_keepalive(fd);
-	if (!send_import(fd, busid))
-		cause_set(why, "cannot ask for %s: %s", busid,
-		    strerror(errno));
-	else if (receive_import(fd, busid, deadline, out, status, why) == 0)
+	if (receive_device(fd, USBIP_REP_IMPORT, "import", busid, deadline,
+		out, status, why) == 0)
 		return fd;
 	close(fd);
 	return -1;
+}
+
+static int
+receive_info(int fd, const char *busid, struct moment deadline,
+    uint8_t **info, size_t *info_len, struct cause *why)
+{
+	uint8_t length[4];
+	struct reader r = reader_over(length, sizeof length);
+	uint8_t *bytes;
+
+	if (receive_until(fd, length, sizeof length, deadline) < 0)
+		return cause_set(why, "the description of %s is cut short: %s",
+		    busid, strerror(errno));
+	*info_len = read_be32(&r);
+	if (*info_len > USBIP_INFO_MAX)
+		return cause_set(why, "the server claims %zu bytes of "
+		    "descriptors for %s", *info_len, busid);
+	bytes = malloc(*info_len + 1);
+	if (bytes == NULL)
+		return cause_set(why, "no memory for the descriptors of %s",
+		    busid);
+	if (receive_until(fd, bytes, *info_len, deadline) < 0) {
+		free(bytes);
+		return cause_set(why, "the description of %s is cut short: %s",
+		    busid, strerror(errno));
+	}
+	*info = bytes;
+	return 0;
+}
+
+int
+importer_ask_info(const struct sock_addr *server, const char *busid,
+    int timeout_ms, struct usbip_device_entry *out, uint8_t **info,
+    size_t *info_len, uint32_t *status, struct cause *why)
+{
+	const struct moment deadline =
+	    moment_after_ms(clock_now(), timeout_ms);
+	const int fd = ask(server, USBIP_REQ_DEVINFO, busid, timeout_ms, why);
+	int rc;
+
+	*status = USBIP_ST_OK;
+	if (fd < 0)
+		return -1;
+	rc = receive_device(fd, USBIP_REP_DEVINFO, "description", busid,
+	    deadline, out, status, why);
+	if (rc == 0)
+		rc = receive_info(fd, busid, deadline, info, info_len, why);
+	close(fd);
+	return rc;
 }
 
 /* ---- Lists ---- */

@@ -38,6 +38,7 @@ enum {
 struct give {
 	struct msg msg;
 	int fd;
+	struct conn_end end; /* SERVER_ADOPT */
 };
 
 struct usbip_server {
@@ -46,6 +47,10 @@ struct usbip_server {
 	struct waker *waker;
 	struct msg quit;
 	struct server_registry registry;
+	/* The gate: set before the first listener is posted, and constant from
+	 * then on. */
+	bool (*admit)(void *arg, const struct sockaddr *peer, socklen_t len);
+	void *admit_arg;
 
 	int listeners[LISTENERS_MAX] OWNED_BY(on_usbip_server);
 	int listener_count OWNED_BY(on_usbip_server);
@@ -70,6 +75,22 @@ start_list(struct usbip_server *s, struct conn *c) RUNS_ON(on_usbip_server)
 	conn_reply(c, reply, len);
 }
 
+static void
+start_info(struct usbip_server *s, struct conn *c) RUNS_ON(on_usbip_server)
+{
+	uint32_t status;
+	size_t len;
+	uint8_t *reply =
+	    server_registry_info(&s->registry, c->busid, &len, &status);
+
+	if (reply == NULL) {
+		conn_refuse(c, status);
+		return;
+	}
+	c->state = CONN_REPLY;
+	conn_reply(c, reply, len);
+}
+
 /* Hands the connection over to a new import's rx.  A status for the client,
  * or REGISTRY_ENDING. */
 static int
@@ -83,6 +104,7 @@ start_import(struct usbip_server *s, struct conn *c) RUNS_ON(on_usbip_server)
 		return USBIP_ST_ERROR;
 	im->fd = c->fd;
 	memcpy(im->peer, c->peer, sizeof im->peer);
+	im->end = c->end;
 	status = server_registry_claim(&s->registry, c->busid, im);
 	if (status == USBIP_ST_OK) {
 		if (sock_set_nonblocking(c->fd, false) == 0 &&
@@ -90,6 +112,7 @@ start_import(struct usbip_server *s, struct conn *c) RUNS_ON(on_usbip_server)
 			im) == 0) {
 			s->import_count++;
 			c->fd = -1;
+			c->end.ended = NULL;
 			c->state = CONN_CLOSED;
 			return USBIP_ST_OK;
 		}
@@ -124,6 +147,8 @@ on_readable(struct usbip_server *s, struct conn *c) RUNS_ON(on_usbip_server)
 	if (c->state == CONN_IMPORT) {
 		c->deadline = moment_after_ms(clock_now(), ENDING_MS);
 		try_import(s, c);
+	} else if (c->state == CONN_INFO) {
+		start_info(s, c);
 	} else if (c->state != CONN_CLOSED) {
 		start_list(s, c);
 	}
@@ -166,28 +191,50 @@ look_after_all(struct usbip_server *s) RUNS_ON(on_usbip_server)
 /* ---- Connections come --------------------------------------------------- */
 
 static void
-add_conn(struct usbip_server *s, int fd) RUNS_ON(on_usbip_server)
+add_conn(struct usbip_server *s, int fd, const struct conn_end *end)
+    RUNS_ON(on_usbip_server)
 {
 	struct conn *c = conn_new(fd);
 
 	if (c == NULL) {
 		log_warning("a USB/IP client was turned away: out of memory");
+		conn_end_tell(end);
 		return;
 	}
+	c->end = *end;
 	c->next = s->conns;
 	s->conns = c;
 	s->conn_count++;
+}
+
+/* One that has been accepted; the gate decides. */
+static void
+let_in(struct usbip_server *s, int fd, const struct sockaddr *peer,
+    socklen_t len) RUNS_ON(on_usbip_server)
+{
+	static const struct conn_end nobody;
+	char name[CONN_PEER_SIZE];
+
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	if (s->admit == NULL || s->admit(s->admit_arg, peer, len)) {
+		add_conn(s, fd, &nobody);
+		return;
+	}
+	conn_name_peer(name, fd);
+	log_notice("%s: refused: its address is not allowed", name);
+	close(fd);
 }
 
 static void
 accept_all(struct usbip_server *s, int listener) RUNS_ON(on_usbip_server)
 {
 	while (s->conn_count < CONNS_MAX) {
-		const int fd = accept(listener, NULL, NULL);
+		struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };
+		socklen_t len = sizeof ss;
+		const int fd = accept(listener, (struct sockaddr *)&ss, &len);
 
 		if (fd >= 0) {
-			fcntl(fd, F_SETFD, FD_CLOEXEC);
-			add_conn(s, fd);
+			let_in(s, fd, (struct sockaddr *)&ss, len);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
@@ -220,20 +267,25 @@ add_listener(struct usbip_server *s, int fd) RUNS_ON(on_usbip_server)
 static void
 on_ended(struct usbip_server *s, struct import *im) RUNS_ON(on_usbip_server)
 {
+	const struct conn_end end = im->end;
+
 	thread_join(&im->rx_thread);
 	import_free(im);
 	s->import_count--;
+	conn_end_tell(&end);
 }
 
 static void
 on_give(struct usbip_server *s, struct give *g) RUNS_ON(on_usbip_server)
 {
-	if (s->quitting)
+	if (s->quitting) {
 		close(g->fd);
-	else if (g->msg.type == SERVER_LISTEN)
+		conn_end_tell(&g->end);
+	} else if (g->msg.type == SERVER_LISTEN) {
 		add_listener(s, g->fd);
-	else
-		add_conn(s, g->fd);
+	} else {
+		add_conn(s, g->fd, &g->end);
+	}
 	free(g);
 }
 
@@ -284,7 +336,7 @@ tell_unplugged(struct usbip_server *s) RUNS_ON(on_usbip_server)
 	while ((e = server_registry_take_gone(&s->registry)) != NULL) {
 		struct usbip_device *dev = e->dev;
 
-		free(e);
+		usbip_export_free(e);
 		if (dev->ops->unplugged != NULL)
 			dev->ops->unplugged(dev);
 	}
@@ -403,7 +455,8 @@ usbip_server_new(struct cause *why)
 }
 
 static int
-give(struct usbip_server *s, int fd, int type, struct cause *why)
+give(struct usbip_server *s, int fd, int type, struct conn_end end,
+    struct cause *why)
 {
 	struct give *g = malloc(sizeof *g);
 
@@ -413,6 +466,7 @@ give(struct usbip_server *s, int fd, int type, struct cause *why)
 	}
 	g->msg.type = type;
 	g->fd = fd;
+	g->end = end;
 	mailbox_post(&s->mailbox, &g->msg);
 	return 0;
 }
@@ -420,13 +474,24 @@ give(struct usbip_server *s, int fd, int type, struct cause *why)
 int
 usbip_server_listen(struct usbip_server *s, int fd, struct cause *why)
 {
-	return give(s, fd, SERVER_LISTEN, why);
+	return give(s, fd, SERVER_LISTEN, (struct conn_end){ NULL, NULL },
+	    why);
 }
 
 int
-usbip_server_adopt(struct usbip_server *s, int fd, struct cause *why)
+usbip_server_adopt(struct usbip_server *s, int fd, void (*ended)(void *arg),
+    void *arg, struct cause *why)
 {
-	return give(s, fd, SERVER_ADOPT, why);
+	return give(s, fd, SERVER_ADOPT, (struct conn_end){ ended, arg }, why);
+}
+
+void
+usbip_server_set_gate(struct usbip_server *s,
+    bool (*admit)(void *arg, const struct sockaddr *peer, socklen_t len),
+    void *arg)
+{
+	s->admit = admit;
+	s->admit_arg = arg;
 }
 
 int
@@ -451,6 +516,19 @@ usbip_server_unplug(struct usbip_server *s, struct usbip_device *dev)
 {
 	server_registry_unplug(&s->registry, dev);
 	waker_wake(s->waker);
+}
+
+size_t
+usbip_server_snapshot(struct usbip_server *s, struct usbip_server_row *rows,
+    size_t max)
+{
+	return server_registry_snapshot(&s->registry, rows, max);
+}
+
+bool
+usbip_server_kick(struct usbip_server *s, const char *busid)
+{
+	return server_registry_kick(&s->registry, busid);
 }
 
 void

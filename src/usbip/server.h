@@ -25,10 +25,13 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "actor/mailbox.h"
 #include "base/cause.h"
+#include "base/clock.h"
 #include "wire/usbip.h"
 
 /* ---- Bounds ------------------------------------------------------------- */
@@ -119,11 +122,15 @@ void usbip_urb_put(struct usbip_urb *urb);
 
 /* ---- Device ------------------------------------------------------------- */
 
-/* What DEVLIST and IMPORT tell. */
+/* What DEVLIST, IMPORT and DEVINFO tell. */
 struct usbip_description {
 	struct usbip_device_entry device; /* busid names it; unique */
 	/* device.interface_count of them */
 	struct usbip_interface interfaces[USBIP_SERVER_INTERFACES_MAX];
+	/* Records of usbip_info_add(), at most USBIP_INFO_MAX bytes; the
+	 * caller's, copied.  NULL: none, and DEVINFO is refused. */
+	const uint8_t *info;
+	size_t info_len;
 };
 
 /* A member of the backend's own structure, which knows how to get from here
@@ -203,8 +210,24 @@ struct usbip_server *usbip_server_new(struct cause *why);
  */
 int usbip_server_listen(struct usbip_server *s, int fd, struct cause *why);
 
-/* The same with a connected stream socket, as if it had been accepted. */
-int usbip_server_adopt(struct usbip_server *s, int fd, struct cause *why);
+/*
+ * The same with a connected stream socket, as if it had been accepted, but the
+ * gate is not asked.  `ended` (may be NULL) is called when the connection has
+ * been closed, and the import that came of it, if any, is over: once, unless
+ * this returns -1.  Server thread; it must not block.
+ */
+int usbip_server_adopt(struct usbip_server *s, int fd,
+    void (*ended)(void *arg), void *arg, struct cause *why);
+
+/*
+ * Who may come: `admit` is asked about each connection that is accepted, with
+ * the address that accept() gave, and one that it refuses is closed at once.
+ * Before the first listen(); `admit` runs on the server thread, and must not
+ * block.
+ */
+void usbip_server_set_gate(struct usbip_server *s,
+    bool (*admit)(void *arg, const struct sockaddr *peer, socklen_t len),
+    void *arg);
 
 /*
  * Offers `dev`, whose `ops` are set, under `desc` (copied); it must live until
@@ -216,8 +239,8 @@ int usbip_server_plug(struct usbip_server *s, struct usbip_device *dev,
     const struct usbip_description *desc, struct cause *why);
 
 /* The description has changed (the current configuration, say; the busid must
- * not).  For later DEVLISTs; watchers are not told.  Any thread, between plug()
- * and unplug(); does not block. */
+ * not).  For later lists; watchers are not told.  Without memory for the info it
+ * has none.  Any thread, between plug() and unplug(); does not block. */
 void usbip_server_update(struct usbip_server *s, struct usbip_device *dev,
     const struct usbip_description *desc);
 
@@ -228,6 +251,29 @@ void usbip_server_update(struct usbip_server *s, struct usbip_device *dev,
  * also from within the device's own functions; once.
  */
 void usbip_server_unplug(struct usbip_server *s, struct usbip_device *dev);
+
+#define USBIP_SERVER_PEER_SIZE 64
+
+/* A device, and who has it. */
+struct usbip_server_row {
+	char busid[USBIP_BUSID_SIZE + 1];
+	/* The importer's address; "": nobody has it, and the rest is 0. */
+	char peer[USBIP_SERVER_PEER_SIZE];
+	struct moment since;
+	uint32_t in_flight; /* URBs */
+	uint64_t urbs;      /* done, of this import */
+	uint64_t bytes_in, bytes_out; /* that they moved; IN: from the device */
+};
+
+/* What is plugged now, in the order of plugging: how many devices, of which the
+ * first `max` are in `rows`.  Any thread; does not block. */
+size_t usbip_server_snapshot(struct usbip_server *s,
+    struct usbip_server_row *rows, size_t max);
+
+/* Ends the import of that device as if its importer had gone; the device stays
+ * plugged.  Returns at once: the import ends soon.  False: nobody has it.  Any
+ * thread. */
+bool usbip_server_kick(struct usbip_server *s, const char *busid);
 
 /* Closes the sockets, unplugs what is still plugged, waits until every import
  * has ended and every unplugged() has been called, and frees the server.  Not

@@ -15,20 +15,20 @@
 #include "base/log.h"
 #include "base/sock.h"
 
-static void
-name_peer(struct conn *c)
+void
+conn_name_peer(char out[CONN_PEER_SIZE], int fd)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof ss;
 	char host[48], port[8];
 
-	if (getpeername(c->fd, (struct sockaddr *)&ss, &len) == 0 &&
+	if (getpeername(fd, (struct sockaddr *)&ss, &len) == 0 &&
 	    ss.ss_family != AF_UNIX &&
 	    getnameinfo((struct sockaddr *)&ss, len, host, sizeof host, port,
 		sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-		snprintf(c->peer, sizeof c->peer, "%s port %s", host, port);
+		snprintf(out, CONN_PEER_SIZE, "%s port %s", host, port);
 	else
-		snprintf(c->peer, sizeof c->peer, "a local client");
+		snprintf(out, CONN_PEER_SIZE, "a local client");
 }
 
 struct conn *
@@ -47,7 +47,7 @@ conn_new(int fd)
 	sock_set_keepalive(fd);
 	/* Fails on a UNIX socket, which does not wait for more anyway. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	name_peer(c);
+	conn_name_peer(c->peer, fd);
 	return c;
 }
 
@@ -57,6 +57,7 @@ conn_free(struct conn *c)
 	if (c->fd >= 0)
 		close(c->fd);
 	free(c->reply);
+	conn_end_tell(&c->end);
 	free(c);
 }
 
@@ -100,11 +101,13 @@ on_request(struct conn *c)
 		close_for(c, "speaks another version of USB/IP than 1.1.1");
 	} else if (op.code == USBIP_REQ_DEVLIST) {
 		on_devlist(c, op.status);
-	} else if (op.code != USBIP_REQ_IMPORT) {
+	} else if (op.code != USBIP_REQ_IMPORT &&
+	    op.code != USBIP_REQ_DEVINFO) {
 		close_for(c, "asked for an unknown operation");
 	} else if (c->have == USBIP_REQ_IMPORT_SIZE) {
 		usbip_busid_decode(c->busid, c->request + USBIP_OP_SIZE);
-		c->state = CONN_IMPORT;
+		c->state = op.code == USBIP_REQ_IMPORT ? CONN_IMPORT
+						       : CONN_INFO;
 	}
 }
 
@@ -186,11 +189,14 @@ conn_reply(struct conn *c, uint8_t *reply, size_t len)
 void
 conn_refuse(struct conn *c, uint32_t status)
 {
+	const bool import = c->state == CONN_IMPORT;
 	const struct usbip_op op = { .version = USBIP_VERSION,
-		.code = USBIP_REP_IMPORT, .status = status };
+		.code = import ? USBIP_REP_IMPORT : USBIP_REP_DEVINFO,
+		.status = status };
 	uint8_t *reply = malloc(USBIP_OP_SIZE);
 
-	log_info("%s: import of %s refused: %s", c->peer, c->busid,
+	log_info("%s: %s of %s refused: %s", c->peer,
+	    import ? "import" : "description", c->busid,
 	    usbip_status_text(status));
 	if (reply != NULL)
 		usbip_op_encode(reply, &op);

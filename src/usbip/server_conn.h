@@ -4,7 +4,7 @@
 
 /*
  * A connection before its operation is known, and all its life when that is
- * DEVLIST.  Server thread; the socket is in non-blocking mode, so a slow or
+ * DEVLIST or DEVINFO.  Server thread; the socket is in non-blocking mode, so a slow or
  * silent client costs nothing but its descriptor.
  */
 
@@ -14,6 +14,7 @@
 
 #include "actor/role.h"
 #include "base/clock.h"
+#include "usbip/server.h"
 #include "wire/usbip.h"
 
 extern struct role on_usbip_server;
@@ -24,10 +25,26 @@ extern struct role on_usbip_server;
 enum conn_state {
 	CONN_REQUEST, /* reading */
 	CONN_IMPORT,  /* IMPORT has been read, and is to be decided */
+	CONN_INFO,    /* DEVINFO has been read, and is to be answered */
 	CONN_REPLY,   /* sending; then closing */
 	CONN_WATCH,   /* sending, or waiting for a change */
 	CONN_CLOSED,  /* to be freed */
 };
+
+#define CONN_PEER_SIZE USBIP_SERVER_PEER_SIZE
+
+/* Who wants to know that a connection has ended. */
+struct conn_end {
+	void (*ended)(void *arg); /* or NULL */
+	void *arg;
+};
+
+static inline void
+conn_end_tell(const struct conn_end *end)
+{
+	if (end->ended != NULL)
+		end->ended(end->arg);
+}
 
 struct conn {
 	struct conn *next;
@@ -36,23 +53,29 @@ struct conn {
 	struct moment deadline;
 	size_t have; /* of the request */
 	uint8_t request[USBIP_REQ_IMPORT_SIZE];
-	char busid[USBIP_BUSID_SIZE + 1]; /* CONN_IMPORT */
+	char busid[USBIP_BUSID_SIZE + 1]; /* CONN_IMPORT, CONN_INFO */
 	uint8_t *reply; /* NULL: nothing to send */
 	size_t reply_len, reply_at;
 	uint64_t generation; /* CONN_WATCH: which one `reply` shows, or showed */
-	char peer[64];
+	char peer[CONN_PEER_SIZE];
+	/* Whom to tell of the end, unless an import has taken that over. */
+	struct conn_end end;
 };
+
+/* Who is at the other end, in words. */
+void conn_name_peer(char out[CONN_PEER_SIZE], int fd);
 
 /* Takes over `fd`, in any case.  NULL: out of memory. */
 struct conn *conn_new(int fd) RUNS_ON(on_usbip_server);
+/* Closes, and tells of it. */
 void conn_free(struct conn *c) RUNS_ON(on_usbip_server);
 
 /* What to wait for, as poll() wants it. */
 short conn_events(const struct conn *c) RUNS_ON(on_usbip_server);
 
 /*
- * The socket is readable.  A whole request changes the state: to CONN_IMPORT;
- * or, for DEVLIST, to CONN_REPLY or CONN_WATCH without a reply, which the
+ * The socket is readable.  A whole request changes the state: to CONN_IMPORT
+ * or CONN_INFO; or, for DEVLIST, to CONN_REPLY or CONN_WATCH without a reply, which the
  * caller then gives.
  */
 void conn_receive(struct conn *c) RUNS_ON(on_usbip_server);
@@ -64,7 +87,7 @@ void conn_send(struct conn *c) RUNS_ON(on_usbip_server);
 void conn_reply(struct conn *c, uint8_t *reply, size_t len)
     RUNS_ON(on_usbip_server);
 
-/* Answers IMPORT with an error. */
+/* Answers IMPORT or DEVINFO with an error. */
 void conn_refuse(struct conn *c, uint32_t status) RUNS_ON(on_usbip_server);
 
 #endif

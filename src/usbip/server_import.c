@@ -61,3 +61,13 @@ import_unplug(struct import *im)
 	/* Wakes rx; the replies that are still to be sent can leave. */
 	shutdown(im->fd, SHUT_RD);
 }
+
+void
+import_kick(struct import *im)
+{
+	/* Release: pairs with the acquire load in rx. */
+	atomic_store_explicit(&im->kicked, true, memory_order_release);
+	/* Nothing more is to be said; a tx that waits for the importer to
+	 * read wakes, too. */
+	shutdown(im->fd, SHUT_RDWR);
+}

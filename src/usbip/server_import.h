@@ -26,11 +26,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "actor/counter.h"
 #include "actor/mailbox.h"
 #include "actor/ref.h"
 #include "actor/role.h"
 #include "actor/thread.h"
+#include "base/clock.h"
 #include "usbip/server.h"
+#include "usbip/server_conn.h"
 #include "usbip/server_stream.h"
 
 /* The engine's kinds of thread (server.h says what they do). */
@@ -148,11 +151,18 @@ struct import {
 	struct msg ended;
 	struct usbip_device_entry entry; /* for OP_REP_IMPORT */
 	uint32_t devid;
-	char peer[64]; /* for log lines */
+	char peer[CONN_PEER_SIZE]; /* for log lines, and snapshots */
+	struct moment since;
+	struct conn_end end; /* the server's */
+
+	/* For snapshots.  rx counts what it hands out, tx what comes back. */
+	struct counter taken, done, bytes_in, bytes_out;
 
 	/* The device has been unplugged.  Set before the socket is shut down,
 	 * whose end of file then makes rx look. */
 	_Atomic bool gone;
+	/* An operator has ended it.  In the same way. */
+	_Atomic bool kicked;
 
 	struct thread rx_thread; /* started and joined by the server thread */
 	struct server_stream stream OWNED_BY(on_usbip_rx);
@@ -178,6 +188,9 @@ void import_free(struct import *im);
 /* The device is gone: lets the import end soon.  Any thread that can be sure
  * that the import is not freed meanwhile. */
 void import_unplug(struct import *im);
+
+/* The same for an import whose device stays. */
+void import_kick(struct import *im);
 
 /* The whole life of an import from imported() to released(). */
 void *import_rx_main(void *import);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "base/log.h"
 #include "usbip/server_import.h"
 
 #ifndef POLLRDHUP
@@ -35,6 +36,34 @@ find(struct server_registry *r, const char *busid)
 	return e;
 }
 
+void
+usbip_export_free(struct usbip_export *e)
+{
+	free((void *)e->desc.info);
+	free(e);
+}
+
+/* `desc` with an info of its own.  False: it is too long, or there is no memory
+ * for it: then the copy has none. */
+static bool
+copy_description(struct usbip_description *out,
+    const struct usbip_description *desc)
+{
+	uint8_t *info;
+
+	*out = *desc;
+	out->info = NULL;
+	if (desc->info == NULL)
+		return true;
+	info = desc->info_len <= USBIP_INFO_MAX ? malloc(desc->info_len + 1)
+						: NULL;
+	if (info == NULL)
+		return false;
+	memcpy(info, desc->info, desc->info_len);
+	out->info = info;
+	return true;
+}
+
 static int
 check_description(const struct usbip_description *desc, struct cause *why)
 {
@@ -49,6 +78,9 @@ check_description(const struct usbip_description *desc, struct cause *why)
 	if (desc->device.bus > 0xffff || desc->device.address > 0xffff)
 		return cause_set(why, "device %s: bus and address have 16 bits "
 		    "each", desc->device.busid);
+	if (desc->info != NULL && desc->info_len > USBIP_INFO_MAX)
+		return cause_set(why, "device %s has descriptors of more than "
+		    "%d bytes", desc->device.busid, USBIP_INFO_MAX);
 	return 0;
 }
 
@@ -79,16 +111,17 @@ server_registry_plug(struct server_registry *r, struct usbip_device *dev,
 	if (check_description(desc, why) < 0)
 		return -1;
 	e = calloc(1, sizeof *e);
-	if (e == NULL)
+	if (e == NULL || !copy_description(&e->desc, desc)) {
+		free(e);
 		return cause_set(why, "device %s: out of memory",
 		    desc->device.busid);
+	}
 	e->dev = dev;
-	e->desc = *desc;
 	pthread_mutex_lock(&r->lock);
 	rc = plug_locked(r, e, why);
 	pthread_mutex_unlock(&r->lock);
 	if (rc < 0)
-		free(e);
+		usbip_export_free(e);
 	return rc;
 }
 
@@ -96,9 +129,17 @@ void
 server_registry_update(struct server_registry *r, struct usbip_device *dev,
     const struct usbip_description *desc)
 {
+	struct usbip_description copy;
+	const uint8_t *before;
+
+	if (!copy_description(&copy, desc))
+		log_warning("device %s: its descriptors cannot be told",
+		    desc->device.busid);
 	pthread_mutex_lock(&r->lock);
-	dev->engine->desc = *desc;
+	before = dev->engine->desc.info;
+	dev->engine->desc = copy;
 	pthread_mutex_unlock(&r->lock);
+	free((void *)before);
 }
 
 static void
@@ -213,6 +254,47 @@ server_registry_list(struct server_registry *r, bool all, size_t *len,
 	return reply;
 }
 
+/* ---- DEVINFO ------------------------------------------------------------ */
+
+static uint8_t *
+info_locked(struct server_registry *r, const char *busid, size_t *len,
+    uint32_t *status)
+{
+	const struct usbip_op op = { .version = USBIP_VERSION,
+		.code = USBIP_REP_DEVINFO, .status = USBIP_ST_OK };
+	const struct usbip_export *e = find(r, busid);
+	uint8_t *reply;
+	struct writer w;
+
+	*status = e == NULL ? USBIP_ST_NODEV : USBIP_ST_NA;
+	if (e == NULL || e->desc.info == NULL)
+		return NULL;
+	*len = USBIP_REP_DEVINFO_HEAD_SIZE + e->desc.info_len;
+	*status = USBIP_ST_ERROR;
+	reply = malloc(*len);
+	if (reply == NULL)
+		return NULL;
+	w = writer_over(reply, *len);
+	usbip_op_encode(write_room(&w, USBIP_OP_SIZE), &op);
+	usbip_device_encode(write_room(&w, USBIP_DEVICE_SIZE),
+	    &e->desc.device);
+	write_be32(&w, (uint32_t)e->desc.info_len);
+	write_bytes(&w, e->desc.info, e->desc.info_len);
+	return reply;
+}
+
+uint8_t *
+server_registry_info(struct server_registry *r, const char *busid,
+    size_t *len, uint32_t *status)
+{
+	uint8_t *reply;
+
+	pthread_mutex_lock(&r->lock);
+	reply = info_locked(r, busid, len, status);
+	pthread_mutex_unlock(&r->lock);
+	return reply;
+}
+
 /* ---- Imports ------------------------------------------------------------ */
 
 /* Why nobody else can have the device now. */
@@ -238,6 +320,7 @@ claim_locked(struct server_registry *r, const char *busid, struct import *im)
 	im->dev = e->dev;
 	im->entry = e->desc.device;
 	im->devid = usbip_devid(im->entry.bus, im->entry.address);
+	im->since = clock_now();
 	return USBIP_ST_OK;
 }
 
@@ -259,6 +342,56 @@ server_registry_release(struct server_registry *r, struct import *im)
 	pthread_mutex_lock(&r->lock);
 	im->export->import = NULL;
 	pthread_mutex_unlock(&r->lock);
+}
+
+bool
+server_registry_kick(struct server_registry *r, const char *busid)
+{
+	struct usbip_export *e;
+	bool found;
+
+	pthread_mutex_lock(&r->lock);
+	e = find(r, busid);
+	found = e != NULL && e->import != NULL;
+	if (found)
+		import_kick(e->import);
+	pthread_mutex_unlock(&r->lock);
+	return found;
+}
+
+static void
+fill_row(struct usbip_server_row *row, const struct usbip_export *e)
+{
+	const struct import *im = e->import;
+	uint64_t taken;
+
+	memset(row, 0, sizeof *row);
+	memcpy(row->busid, e->desc.device.busid, sizeof row->busid);
+	if (im == NULL)
+		return;
+	memcpy(row->peer, im->peer, sizeof row->peer);
+	row->since = im->since;
+	row->urbs = counter_read(&im->done);
+	taken = counter_read(&im->taken);
+	/* Two counters, read at two moments. */
+	row->in_flight = taken > row->urbs ? (uint32_t)(taken - row->urbs) : 0;
+	row->bytes_in = counter_read(&im->bytes_in);
+	row->bytes_out = counter_read(&im->bytes_out);
+}
+
+size_t
+server_registry_snapshot(struct server_registry *r,
+    struct usbip_server_row *rows, size_t max)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&r->lock);
+	for (const struct usbip_export *e = r->plugged; e != NULL;
+	     e = e->next, count++)
+		if (count < max)
+			fill_row(&rows[count], e);
+	pthread_mutex_unlock(&r->lock);
+	return count;
 }
 
 /* ---- After unplug() ----------------------------------------------------- */

@@ -22,7 +22,7 @@ struct usbip_export {
 	struct usbip_export *next;
 	struct usbip_device *dev;
 	struct import *import; /* the one that has it, or NULL */
-	struct usbip_description desc;
+	struct usbip_description desc; /* its info is a copy on the heap */
 };
 
 struct server_registry {
@@ -53,6 +53,18 @@ uint8_t *server_registry_list(struct server_registry *r, bool all, size_t *len,
     uint64_t *generation);
 
 /*
+ * An OP_REP_DEVINFO on the heap; or NULL and a status: USBIP_ST_NODEV, _NA
+ * when nothing is known, _ERROR when memory has run out.
+ */
+uint8_t *server_registry_info(struct server_registry *r, const char *busid,
+    size_t *len, uint32_t *status);
+
+/* What usbip_server_snapshot() and _kick() promise. */
+size_t server_registry_snapshot(struct server_registry *r,
+    struct usbip_server_row *rows, size_t max);
+bool server_registry_kick(struct server_registry *r, const char *busid);
+
+/*
  * Gives the device of that busid to `im`, whose `fd` is set.  USBIP_ST_OK,
  * _NODEV, _DEV_BUSY; or REGISTRY_ENDING: who has it has hung up, so it will be
  * free when that import has ended.
@@ -66,6 +78,7 @@ void server_registry_release(struct server_registry *r, struct import *im);
 /* A device that is gone and that nobody uses any more, or NULL.  The caller
  * frees it. */
 struct usbip_export *server_registry_take_gone(struct server_registry *r);
+void usbip_export_free(struct usbip_export *e);
 bool server_registry_is_empty(struct server_registry *r);
 
 #endif

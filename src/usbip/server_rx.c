@@ -270,6 +270,7 @@ on_submit(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
 		pool_put(&im->pool, urb);
 		return lost_stream(why);
 	}
+	counter_add(&im->taken, 1);
 	if (refusal == USBIP_OK)
 		refusal = check_urb(&urb->pub);
 	if (refusal == USBIP_OK)
@@ -426,6 +427,17 @@ send_reply(struct import *im, int status)
 	    status == USBIP_ST_OK ? sizeof reply : USBIP_OP_SIZE);
 }
 
+static const char *
+why_ended(const struct import *im, const struct cause *why)
+{
+	if (is_gone(im))
+		return "the device is gone";
+	/* Acquire: pairs with the release in import_kick(). */
+	if (atomic_load_explicit(&im->kicked, memory_order_acquire))
+		return "it was told to end";
+	return why->text;
+}
+
 static void
 serve(struct import *im) RUNS_ON(on_usbip_rx)
 {
@@ -446,7 +458,7 @@ serve(struct import *im) RUNS_ON(on_usbip_rx)
 		while (!is_gone(im) && receive_pdu(im, &why) == 0)
 			;
 	log_info("device %s: import by %s ends: %s", im->entry.busid, im->peer,
-	    is_gone(im) ? "the device is gone" : why.text);
+	    why_ended(im, &why));
 	end_transfers(im);
 }
 

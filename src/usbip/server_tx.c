@@ -216,6 +216,14 @@ reply_submit(struct batch *b, struct urb *urb, struct usbip_pdu *pdu)
 	    (size_t)urb->pub.iso_count * USBIP_ISO_SIZE);
 }
 
+static void
+count(struct import *im, const struct urb *urb, uint32_t actual)
+{
+	counter_add(usbip_urb_is_in(&urb->pub) ? &im->bytes_in
+					       : &im->bytes_out, actual);
+	counter_add(&im->done, 1);
+}
+
 /*
  * A URB is done.  When an UNLINK came before and the cancelling left nothing
  * to tell, that is answered and the URB is not; when the URB had ended
@@ -253,6 +261,7 @@ on_completed(struct batch *b, struct urb *urb) RUNS_ON(on_usbip_tx)
 		urb->unlink = u->next;
 		reply_unlink(b, u, taken_back ? USBIP_ECONNRESET : USBIP_OK);
 	}
+	count(b->im, urb, (uint32_t)pdu.ret_submit.actual);
 	let_go_later(b, &urb->pub.msg);
 }
 

@@ -5,8 +5,9 @@
 /*
  * USB/IP 1.1.1 on the wire: structs and their bytes, both ways.
  *
- * A connection carries one operation (DEVLIST or IMPORT); an import that
- * succeeds turns it into a stream of URB PDUs.  Everything is big-endian.
+ * A connection carries one operation (DEVLIST, IMPORT, or DEVINFO which is
+ * ours); an import that succeeds turns it into a stream of URB PDUs.
+ * Everything is big-endian.
  * Every structure has a fixed size, so each function here takes or fills an
  * array of that size; what may follow it (interfaces, data, ISO descriptors)
  * is told by the *_payload() functions, which also do the checks on lengths.
@@ -22,12 +23,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cursor.h"
+
 #define USBIP_VERSION 0x0111 /* both sides close on any other */
 #define USBIP_PORT "3240"
 
 /* ---- Operations --------------------------------------------------------- */
 
 enum usbip_op_code {
+	USBIP_REQ_DEVINFO = 0x8002, /* the code is the kernel's, which has
+				     * never used it; the operation is ours */
+	USBIP_REP_DEVINFO = 0x0002,
 	USBIP_REQ_IMPORT = 0x8003,
 	USBIP_REP_IMPORT = 0x0003,
 	USBIP_REQ_DEVLIST = 0x8005,
@@ -138,6 +144,46 @@ void usbip_interface_encode(uint8_t out[USBIP_INTERFACE_SIZE],
     const struct usbip_interface *intf);
 void usbip_interface_decode(struct usbip_interface *out,
     const uint8_t in[USBIP_INTERFACE_SIZE]);
+
+/*
+ * Our extension, DEVINFO: what can be known of a device before, and without,
+ * importing it; also while somebody else has it.
+ *
+ * The request is OP_REQ_IMPORT's with another code.  The reply is a head (8),
+ * and, when its status is 0: one device entry (312), a 32-bit length of at most
+ * USBIP_INFO_MAX, and as many bytes of records.  A device without records is
+ * answered with USBIP_ST_NA.  A server that does not know the operation closes.
+ *
+ * A record holds what the device itself answers to GET_DESCRIPTOR(type, index,
+ * langid), whole: an 8-byte head (type, index, langid, 32-bit length), then
+ * the bytes.  A reader skips the types that it does not know.
+ */
+#define USBIP_REQ_DEVINFO_SIZE USBIP_REQ_IMPORT_SIZE
+#define USBIP_REP_DEVINFO_HEAD_SIZE (USBIP_OP_SIZE + USBIP_DEVICE_SIZE + 4)
+#define USBIP_INFO_MAX (256 * 1024)
+#define USBIP_INFO_RECORD_SIZE 8 /* of a record's head */
+
+enum usbip_info_type { /* USB's numbers of descriptors */
+	USBIP_INFO_DEVICE = 1,
+	USBIP_INFO_CONFIGURATION = 2, /* index 0..n-1; of its total length */
+	USBIP_INFO_STRING = 3,        /* index 0: the languages */
+	USBIP_INFO_BOS = 15,          /* of its total length */
+};
+
+struct usbip_info_record {
+	uint8_t type; /* enum usbip_info_type */
+	uint8_t index;
+	uint16_t langid; /* strings: as it was asked for */
+	uint32_t length;
+	const uint8_t *bytes; /* in what is being read */
+};
+
+/* The next record, or false: that was the last whole one.  Total. */
+bool usbip_info_next(struct reader *r, struct usbip_info_record *out);
+
+/* Appends a record.  False when there is no room for all of it, or it cannot be
+ * one that is read again: nothing is written, and smaller ones may follow. */
+bool usbip_info_add(struct writer *w, const struct usbip_info_record *record);
 
 /* More devices than any host has (127 a bus): the largest count that a client
  * need believe in a DEVLIST reply. */

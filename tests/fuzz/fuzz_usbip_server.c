@@ -308,7 +308,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 	setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &patience,
 	    sizeof patience);
-	MUST(usbip_server_adopt(server, pair[0], &why) == 0);
+	MUST(usbip_server_adopt(server, pair[0], NULL, NULL, &why) == 0);
 	MUST(send(pair[1], import, sizeof import, MSG_NOSIGNAL) ==
 	    sizeof import);
 	import_and_compare(pair[1], bytes, len);

@@ -119,7 +119,7 @@ import(struct usbip_server *s, struct usbip_device *dev, uint32_t devid)
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &patience,
 	    sizeof patience);
-	ck_assert_int_eq(usbip_server_adopt(s, pair[0], &why), 0);
+	ck_assert_int_eq(usbip_server_adopt(s, pair[0], NULL, NULL, &why), 0);
 	ck_assert_int_eq(
 	    sock_send_all(pair[1], bytes, USBIP_REQ_IMPORT_SIZE), 0);
 	ck_assert_int_eq(sock_recv_all(pair[1], bytes, sizeof bytes), 0);

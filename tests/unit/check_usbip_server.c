@@ -208,7 +208,8 @@ START_TEST(tcp_and_adopted_sockets_serve_too)
 
 	rig_plug(&rig, &two);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	ck_assert_int_eq(usbip_server_adopt(rig.server, pair[0], &why), 0);
+	ck_assert_int_eq(usbip_server_adopt(rig.server, pair[0], NULL, NULL,
+	    &why), 0);
 	ck_assert_uint_eq(rig_try_import(pair[1], "3-2", NULL), USBIP_ST_OK);
 	rig_submit(pair[1], &two, 1, 0x80 | RIG_INSTANT, 100);
 	rig_expect_data(pair[1], 1, 100);

@@ -174,6 +174,104 @@ START_TEST(operations_and_interfaces)
 }
 END_TEST
 
+/* ---- DEVINFO ------------------------------------------------------------ */
+
+/* Written by hand: a device descriptor (of which eight bytes), the languages,
+ * a string of two letters, and a type that nobody knows, empty. */
+static const uint8_t golden_info[] = {
+	0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x08,
+	0x12, 0x01, 0x00, 0x02, 0x00, 0x00, 0x00, 0x40,
+	0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x04,
+	0x04, 0x03, 0x09, 0x04,
+	0x03, 0x02, 0x04, 0x09, 0x00, 0x00, 0x00, 0x06,
+	0x06, 0x03, 'h', 0x00, 'i', 0x00,
+	0xee, 0xff, 0x12, 0x34, 0x00, 0x00, 0x00, 0x00,
+};
+
+START_TEST(records_of_devinfo_have_these_bytes)
+{
+	static const struct usbip_info_record records[] = {
+		{ USBIP_INFO_DEVICE, 0, 0, 8, golden_info + 8 },
+		{ USBIP_INFO_STRING, 0, 0, 4, golden_info + 24 },
+		{ USBIP_INFO_STRING, 2, 0x0409, 6, golden_info + 36 },
+		{ 0xee, 0xff, 0x1234, 0, NULL },
+	};
+	uint8_t bytes[sizeof golden_info];
+	struct writer w = writer_over(bytes, sizeof bytes);
+	struct reader r = reader_over(golden_info, sizeof golden_info);
+	struct usbip_info_record got;
+
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert(usbip_info_add(&w, &records[i]));
+		ck_assert(usbip_info_next(&r, &got));
+		ck_assert_int_eq(got.type, records[i].type);
+		ck_assert_int_eq(got.index, records[i].index);
+		ck_assert_int_eq(got.langid, records[i].langid);
+		ck_assert_uint_eq(got.length, records[i].length);
+		ck_assert(got.length == 0 || got.bytes == records[i].bytes);
+	}
+	ck_assert(!usbip_info_next(&r, &got));
+	ck_assert_uint_eq(writer_used(&w), sizeof golden_info);
+	ck_assert_mem_eq(bytes, golden_info, sizeof bytes);
+}
+END_TEST
+
+START_TEST(the_head_of_devinfo_is_an_import_with_another_code)
+{
+	const struct usbip_op rq = { USBIP_VERSION, USBIP_REQ_DEVINFO, 0 },
+	    rep = { USBIP_VERSION, USBIP_REP_DEVINFO, USBIP_ST_NA };
+	uint8_t bytes[USBIP_OP_SIZE];
+
+	usbip_op_encode(bytes, &rq);
+	ck_assert_mem_eq(bytes, "\x01\x11\x80\x02\0\0\0\0", 8);
+	usbip_op_encode(bytes, &rep);
+	ck_assert_mem_eq(bytes, "\x01\x11\x00\x02\0\0\0\x01", 8);
+	ck_assert_int_eq(USBIP_REQ_DEVINFO_SIZE, 40);
+	ck_assert_int_eq(USBIP_REP_DEVINFO_HEAD_SIZE, 324);
+}
+END_TEST
+
+START_TEST(records_that_are_cut_or_lie_end_the_list)
+{
+	uint8_t bytes[sizeof golden_info];
+	struct usbip_info_record got;
+	struct reader r;
+	size_t whole;
+
+	for (size_t len = 0; len < sizeof golden_info; len++) {
+		r = reader_over(golden_info, len);
+		for (whole = 0; usbip_info_next(&r, &got);
+		     whole += USBIP_INFO_RECORD_SIZE + got.length)
+			;
+		ck_assert_uint_le(whole, len);
+	}
+	memcpy(bytes, golden_info, sizeof bytes);
+	memset(bytes + 4, 0xff, 4); /* a length */
+	r = reader_over(bytes, sizeof bytes);
+	ck_assert(!usbip_info_next(&r, &got));
+	ck_assert(!usbip_info_next(&r, &got));
+}
+END_TEST
+
+START_TEST(records_without_room_are_left_out_whole)
+{
+	uint8_t bytes[40];
+	struct writer w = writer_over(bytes, sizeof bytes);
+	struct usbip_info_record rec = { .type = 2, .length = 33,
+		.bytes = golden_info };
+
+	ck_assert(!usbip_info_add(&w, &rec));
+	ck_assert_uint_eq(writer_used(&w), 0);
+	rec.length = UINT32_MAX;
+	ck_assert(!usbip_info_add(&w, &rec));
+	rec.length = 25;
+	ck_assert(usbip_info_add(&w, &rec));
+	rec.length = 0; /* seven bytes are left, a head has eight */
+	ck_assert(!usbip_info_add(&w, &rec));
+	ck_assert_uint_eq(writer_used(&w), 33);
+}
+END_TEST
+
 START_TEST(strings_need_no_end_and_are_cut_with_one)
 {
 	uint8_t bytes[USBIP_BUSID_SIZE];
@@ -303,6 +401,11 @@ main(void)
 	tcase_add_test(tc, a_captured_device_is_reproduced);
 	tcase_add_test(tc, import_reply_has_the_offsets_of_the_kernel);
 	tcase_add_test(tc, operations_and_interfaces);
+	tcase_add_test(tc, records_of_devinfo_have_these_bytes);
+	tcase_add_test(tc,
+	    the_head_of_devinfo_is_an_import_with_another_code);
+	tcase_add_test(tc, records_that_are_cut_or_lie_end_the_list);
+	tcase_add_test(tc, records_without_room_are_left_out_whole);
 	tcase_add_test(tc, strings_need_no_end_and_are_cut_with_one);
 	tcase_add_test(tc, lengths_of_requests_are_checked);
 	tcase_add_test(tc, lengths_of_replies_are_checked_against_the_request);

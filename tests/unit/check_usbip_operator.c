@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/sock.h"
+#include "unit.h"
+#include "usbip/importer.h"
+#include "usbip_rig.h"
+
+/*
+ * The USB/IP server engine as its program uses it: who may come, who has what,
+ * who is sent away; and what a device tells before anybody imports it.
+ */
+
+static struct rig rig;
+static struct rig_device one, two;
+
+static void
+setup(void)
+{
+	rig_open(&rig);
+	rig_device_init(&one, "3-1", 2);
+	rig_device_init(&two, "3-2", 3);
+	rig_plug(&rig, &one);
+}
+
+static void
+teardown(void)
+{
+	rig_close(&rig);
+	rig_device_fini(&one);
+	rig_device_fini(&two);
+}
+
+/* ---- DEVINFO ------------------------------------------------------------ */
+
+struct answer {
+	struct usbip_device_entry device;
+	uint8_t *info;
+	size_t len;
+	uint32_t status;
+	struct cause why;
+};
+
+static int
+ask(const char *busid, struct answer *out)
+{
+	struct sock_addr addr;
+
+	memset(out, 0, sizeof *out);
+	ck_assert_int_eq(sock_addr_parse(&addr, rig.path, NULL, &out->why), 0);
+	return importer_ask_info(&addr, busid, UNIT_PATIENCE_MS, &out->device,
+	    &out->info, &out->len, &out->status, &out->why);
+}
+
+static void
+expect_info(const char *busid, const void *bytes, size_t len)
+{
+	struct answer a;
+
+	ck_assert_msg(ask(busid, &a) == 0, "%s", a.why.text);
+	ck_assert_str_eq(a.device.busid, busid);
+	ck_assert_uint_eq(a.len, len);
+	ck_assert(memcmp(a.info, bytes, len) == 0);
+	free(a.info);
+}
+
+START_TEST(a_device_tells_of_itself_whoever_has_it)
+{
+	static uint8_t most[USBIP_INFO_MAX];
+	int fd;
+
+	memset(most, 'x', sizeof most);
+	two.desc.info = most;
+	two.desc.info_len = sizeof most;
+	rig_plug(&rig, &two);
+	memset(most, 'y', 10); /* what it told has been copied */
+	fd = rig_import(&rig, &two);
+	memset(most, 'x', 10);
+	expect_info("3-2", most, sizeof most);
+
+	two.desc.info = (const uint8_t *)"news";
+	two.desc.info_len = 4;
+	usbip_server_update(rig.server, &two.dev, &two.desc);
+	expect_info("3-2", "news", 4);
+	two.desc.info_len = 0; /* nothing is an answer, too */
+	usbip_server_update(rig.server, &two.dev, &two.desc);
+	expect_info("3-2", "", 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(who_tells_nothing_is_said_to)
+{
+	struct answer a;
+
+	ck_assert_int_eq(ask("3-1", &a), -1);
+	ck_assert_uint_eq(a.status, USBIP_ST_NA);
+	ck_assert_int_eq(ask("9-9", &a), -1);
+	ck_assert_uint_eq(a.status, USBIP_ST_NODEV);
+	ck_assert_ptr_nonnull(strstr(a.why.text, "9-9"));
+}
+END_TEST
+
+START_TEST(too_much_cannot_be_told)
+{
+	static const uint8_t more[USBIP_INFO_MAX + 1];
+	struct answer a;
+	struct cause why;
+
+	two.desc.info = more;
+	two.desc.info_len = sizeof more;
+	ck_assert_int_eq(usbip_server_plug(rig.server, &two.dev, &two.desc,
+	    &why), -1);
+	two.desc.info_len--;
+	rig_plug(&rig, &two);
+	two.desc.info_len++;
+	usbip_server_update(rig.server, &two.dev, &two.desc);
+	ck_assert_int_eq(ask("3-2", &a), -1);
+	ck_assert_uint_eq(a.status, USBIP_ST_NA);
+}
+END_TEST
+
+/* ---- The gate ----------------------------------------------------------- */
+
+struct gate {
+	_Atomic int asked, allowed, family;
+};
+
+static bool
+admit(void *arg, const struct sockaddr *peer, socklen_t len)
+{
+	struct gate *g = arg;
+
+	ck_assert_uint_ge(len, sizeof peer->sa_family);
+	g->family = peer->sa_family;
+	return ++g->asked <= g->allowed;
+}
+
+START_TEST(the_gate_lets_in_whom_it_will)
+{
+	const struct sock_addr addr = { .host = "127.0.0.1", .port = "0" };
+	struct gate gate = { .allowed = 1 };
+	struct usbip_server *s;
+	struct sock_addr to = addr;
+	struct cause why;
+	int fd, pair[2];
+
+	s = usbip_server_new(&why);
+	ck_assert_msg(s != NULL, "%s", why.text);
+	usbip_server_set_gate(s, admit, &gate);
+	fd = sock_listen(&addr, 0, 16, &why);
+	snprintf(to.port, sizeof to.port, "%u", sock_local_port(fd));
+	ck_assert_int_eq(usbip_server_listen(s, fd, &why), 0);
+
+	fd = sock_connect(&to, UNIT_PATIENCE_MS, &why);
+	ck_assert_uint_eq(rig_try_import(fd, "1-1", NULL), USBIP_ST_NODEV);
+	close(fd);
+	fd = sock_connect(&to, UNIT_PATIENCE_MS, &why);
+	rig_expect_end(fd);
+	close(fd);
+	ck_assert_int_eq(gate.asked, 2);
+	ck_assert_int_eq(gate.family, AF_INET);
+
+	/* Who is handed over has been let in by somebody else. */
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	ck_assert_int_eq(usbip_server_adopt(s, pair[0], NULL, NULL, &why), 0);
+	ck_assert_uint_eq(rig_try_import(pair[1], "1-1", NULL),
+	    USBIP_ST_NODEV);
+	close(pair[1]);
+	ck_assert_int_eq(gate.asked, 2);
+	usbip_server_free(s);
+}
+END_TEST
+
+/* ---- The end of an adopted connection ----------------------------------- */
+
+static int
+adopt(struct waker *ended)
+{
+	struct cause why;
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	ck_assert_int_eq(usbip_server_adopt(rig.server, pair[0],
+	    (void (*)(void *))waker_wake, ended, &why), 0);
+	return pair[1];
+}
+
+START_TEST(the_end_of_an_adopted_connection_is_told)
+{
+	struct waker *ended = waker_new();
+	char list[512];
+	int fd;
+
+	/* A list. */
+	fd = adopt(ended);
+	rig_send_devlist(fd, 0);
+	rig_receive_devlist(fd, list);
+	ck_assert(waker_wait(ended, UNIT_PATIENCE_MS));
+	rig_expect_end(fd);
+	close(fd);
+
+	/* An import, when all of it is over. */
+	fd = adopt(ended);
+	ck_assert_uint_eq(rig_try_import(fd, "3-1", NULL), USBIP_ST_OK);
+	rig_submit(fd, &one, 1, 0x80 | RIG_HELD, 8);
+	rig_await(&one, &one.submits, 1);
+	ck_assert(!waker_wait(ended, 0));
+	close(fd);
+	ck_assert(waker_wait(ended, UNIT_PATIENCE_MS));
+	ck_assert_uint_eq(one.released, 1);
+
+	/* Nothing. */
+	close(adopt(ended));
+	ck_assert(waker_wait(ended, UNIT_PATIENCE_MS));
+	ck_assert(!waker_wait(ended, 0));
+	waker_put(ended);
+}
+END_TEST
+
+START_TEST(the_end_of_the_server_ends_what_it_adopted)
+{
+	struct waker *ended = waker_new();
+	struct usbip_server *s;
+	struct cause why;
+	int pair[2];
+
+	s = usbip_server_new(&why);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	ck_assert_int_eq(usbip_server_adopt(s, pair[0],
+	    (void (*)(void *))waker_wake, ended, &why), 0);
+	usbip_server_free(s);
+	ck_assert(waker_wait(ended, 0));
+	rig_expect_end(pair[1]);
+	close(pair[1]);
+	waker_put(ended);
+}
+END_TEST
+
+/* ---- Who has what ------------------------------------------------------- */
+
+/* The row of `one` once `in_flight` URBs are, of so many that are done. */
+static struct usbip_server_row
+row_with(uint32_t in_flight, uint64_t urbs)
+{
+	const struct moment deadline =
+	    moment_after_ms(clock_now(), UNIT_PATIENCE_MS);
+	struct usbip_server_row row[2];
+
+	do
+		ck_assert_uint_eq(usbip_server_snapshot(rig.server, row, 2),
+		    1);
+	while ((row->in_flight != in_flight || row->urbs != urbs) &&
+	    moment_before(clock_now(), deadline));
+	ck_assert_uint_eq(row->in_flight, in_flight);
+	ck_assert_uint_eq(row->urbs, urbs);
+	return row[0];
+}
+
+START_TEST(a_snapshot_tells_who_has_what)
+{
+	const struct moment before = clock_now();
+	struct usbip_server_row row = row_with(0, 0);
+	int fd;
+
+	ck_assert_str_eq(row.busid, "3-1");
+	ck_assert_str_eq(row.peer, "");
+	fd = rig_import(&rig, &one);
+	rig_submit(fd, &one, 1, 0x80 | RIG_INSTANT, 1000);
+	rig_expect_data(fd, 1, 1000);
+	rig_submit(fd, &one, 2, RIG_INSTANT, 300);
+	rig_expect_ret(fd, 2, 0, 300);
+	rig_submit(fd, &one, 3, 0x80 | RIG_HELD, 8);
+	row = row_with(1, 2);
+	ck_assert_str_eq(row.peer, "a local client");
+	ck_assert(!moment_before(row.since, before));
+	ck_assert_uint_eq(row.bytes_in, 1000);
+	ck_assert_uint_eq(row.bytes_out, 300);
+	rig_finish(&one, USBIP_OK, 8);
+	rig_expect_data(fd, 3, 8);
+	ck_assert_uint_eq(row_with(0, 3).bytes_in, 1008);
+	close(fd);
+	rig_await(&one, &one.released, 1);
+
+	rig_plug(&rig, &two);
+	ck_assert_uint_eq(usbip_server_snapshot(rig.server, NULL, 0), 2);
+}
+END_TEST
+
+START_TEST(a_kick_ends_an_import_and_nothing_else)
+{
+	int fd, other;
+
+	rig_plug(&rig, &two);
+	ck_assert(!usbip_server_kick(rig.server, "3-1"));
+	ck_assert(!usbip_server_kick(rig.server, "9-9"));
+	fd = rig_import(&rig, &one);
+	other = rig_import(&rig, &two);
+	rig_submit(fd, &one, 1, 0x80 | RIG_HELD, 8);
+	rig_await(&one, &one.submits, 1);
+	ck_assert(usbip_server_kick(rig.server, "3-1"));
+	rig_expect_end(fd);
+	close(fd);
+	rig_await(&one, &one.released, 1);
+	ck_assert_uint_eq(one.cancels, 1);
+
+	rig_submit(other, &two, 1, 0x80 | RIG_INSTANT, 100);
+	rig_expect_data(other, 1, 100);
+	close(other);
+	fd = rig_import(&rig, &one); /* it is there for the next */
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_kick_reaches_an_importer_that_does_not_read)
+{
+	const int fd = rig_import(&rig, &one);
+
+	for (uint32_t i = 1; i <= 16; i++)
+		rig_submit(fd, &one, i, 0x80 | RIG_INSTANT, 1024 * 1024);
+	rig_await(&one, &one.submits, 16);
+	ck_assert(usbip_server_kick(rig.server, "3-1"));
+	rig_await(&one, &one.released, 1);
+	close(fd);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("usbip_operator");
+	TCase *tc = tcase_create("operator");
+
+	tcase_set_timeout(tc, 6 * RIG_PATIENCE_S);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, a_device_tells_of_itself_whoever_has_it);
+	tcase_add_test(tc, who_tells_nothing_is_said_to);
+	tcase_add_test(tc, too_much_cannot_be_told);
+	tcase_add_test(tc, the_gate_lets_in_whom_it_will);
+	tcase_add_test(tc, the_end_of_an_adopted_connection_is_told);
+	tcase_add_test(tc, the_end_of_the_server_ends_what_it_adopted);
+	tcase_add_test(tc, a_snapshot_tells_who_has_what);
+	tcase_add_test(tc, a_kick_ends_an_import_and_nothing_else);
+	tcase_add_test(tc, a_kick_reaches_an_importer_that_does_not_read);
+	suite_add_tcase(s, tc);
+	return unit_run(s);
+}
