@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef MUXD_USBNET_API_H
+#define MUXD_USBNET_API_H
+
+/*
+ * libusb's public interface, as this library exports it: the header of the
+ * system, and what came after it.  Everything else in this library is hidden,
+ * so every file that defines a libusb_ function includes this.
+ *
+ * The structs in it are shared with programs that were compiled against any
+ * 1.0.x: their layout is not ours to choose.
+ */
+
+#pragma GCC visibility push(default)
+#include <libusb.h>
+
+#if LIBUSB_API_VERSION < 0x0100010A /* 1.0.27 */
+#define LIBUSB_OPTION_NO_DEVICE_DISCOVERY 2
+#define LIBUSB_OPTION_LOG_CB 3
+struct libusb_init_option {
+	enum libusb_option option;
+	union {
+		int64_t ival;
+		libusb_log_cb log_cbval;
+	} value;
+};
+int libusb_init_context(libusb_context **ctx,
+    const struct libusb_init_option options[], int num_options);
+
+int libusb_get_max_alt_packet_size(libusb_device *dev, int interface_number,
+    int alternate_setting, unsigned char endpoint);
+
+struct libusb_interface_association_descriptor {
+	uint8_t bLength;
+	uint8_t bDescriptorType;
+	uint8_t bFirstInterface;
+	uint8_t bInterfaceCount;
+	uint8_t bFunctionClass;
+	uint8_t bFunctionSubClass;
+	uint8_t bFunctionProtocol;
+	uint8_t iFunction;
+	const unsigned char *extra;
+	int extra_length;
+};
+struct libusb_interface_association_descriptor_array {
+	const struct libusb_interface_association_descriptor *iad;
+	int length;
+};
+int libusb_get_interface_association_descriptors(libusb_device *dev,
+    uint8_t config_index,
+    struct libusb_interface_association_descriptor_array **iad_array);
+int libusb_get_active_interface_association_descriptors(libusb_device *dev,
+    struct libusb_interface_association_descriptor_array **iad_array);
+void libusb_free_interface_association_descriptors(
+    struct libusb_interface_association_descriptor_array *iad_array);
+
+struct libusb_platform_descriptor {
+	uint8_t bLength;
+	uint8_t bDescriptorType;
+	uint8_t bDevCapabilityType;
+	uint8_t bReserved;
+	uint8_t PlatformCapabilityUUID[16];
+	uint8_t CapabilityData[];
+};
+int libusb_get_platform_descriptor(libusb_context *ctx,
+    struct libusb_bos_dev_capability_descriptor *dev_cap,
+    struct libusb_platform_descriptor **platform_descriptor);
+void libusb_free_platform_descriptor(
+    struct libusb_platform_descriptor *platform_descriptor);
+#endif
+
+#if LIBUSB_API_VERSION < 0x0100010C /* 1.0.28 to 1.0.30 */
+struct libusb_ssplus_usb_device_capability_descriptor;
+int libusb_get_ssplus_usb_device_capability_descriptor(libusb_context *ctx,
+    struct libusb_bos_dev_capability_descriptor *dev_cap,
+    struct libusb_ssplus_usb_device_capability_descriptor **ssplus_cap);
+void libusb_free_ssplus_usb_device_capability_descriptor(
+    struct libusb_ssplus_usb_device_capability_descriptor *ssplus_cap);
+
+enum libusb_device_string_type {
+	LIBUSB_DEVICE_STRING_MANUFACTURER,
+	LIBUSB_DEVICE_STRING_PRODUCT,
+	LIBUSB_DEVICE_STRING_SERIAL_NUMBER,
+};
+int libusb_get_device_string(libusb_device *dev,
+    enum libusb_device_string_type type, char *data, int length);
+unsigned long libusb_get_session_data(libusb_device *dev);
+
+int libusb_endpoint_supports_raw_io(libusb_device_handle *dev_handle,
+    uint8_t endpoint);
+int libusb_endpoint_set_raw_io(libusb_device_handle *dev_handle,
+    uint8_t endpoint, int enable);
+int libusb_get_max_raw_io_transfer_size(libusb_device_handle *dev_handle,
+    uint8_t endpoint);
+#endif
+#pragma GCC visibility pop
+
+#endif
