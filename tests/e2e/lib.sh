@@ -43,6 +43,8 @@ TSAN_OPTIONS=$TSAN_OPTIONS:log_path=$DIR/sanitizer
 
 # What muxd is started through, when a test limits it.
 muxd_limits=(env)
+# Further options of muxphone.
+muxphone_more=()
 muxd_pid= muxphone_pid= beside= step_text= started=()
 
 # ---- Sentences -------------------------------------------------------------
@@ -157,7 +159,7 @@ phones() {
 	rm -f "$DIR/ready"
 	mkfifo "$DIR/ready"
 	muxphone --listen "unix:$PHONES" --control "$PHONE_CONTROL" \
-	    --phones "$count" --report "$REPORT" "$@" \
+	    --phones "$count" --report "$REPORT" "${muxphone_more[@]}" "$@" \
 	    >"$DIR/ready" 2>>"$DIR/muxphone.log" &
 	muxphone_pid=$!
 	started+=("$muxphone_pid")
@@ -392,3 +394,7 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 143' TERM
 trap 'exit 130' INT
+
+# Another way for phones to reach muxd: overrides of the functions above.
+# shellcheck source=/dev/null
+[ -z "${MUXD_TEST_BUS:-}" ] || . "$MUXD_TEST_BUS"
