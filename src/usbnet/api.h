@@ -30,6 +30,8 @@ int libusb_init_context(libusb_context **ctx,
 int libusb_get_max_alt_packet_size(libusb_device *dev, int interface_number,
     int alternate_setting, unsigned char endpoint);
 
+#define LIBUSB_DT_INTERFACE_ASSOCIATION 0x0b
+#define LIBUSB_DT_INTERFACE_ASSOCIATION_SIZE 8
 struct libusb_interface_association_descriptor {
 	uint8_t bLength;
 	uint8_t bDescriptorType;
@@ -39,8 +41,6 @@ struct libusb_interface_association_descriptor {
 	uint8_t bFunctionSubClass;
 	uint8_t bFunctionProtocol;
 	uint8_t iFunction;
-	const unsigned char *extra;
-	int extra_length;
 };
 struct libusb_interface_association_descriptor_array {
 	const struct libusb_interface_association_descriptor *iad;
@@ -54,6 +54,8 @@ int libusb_get_active_interface_association_descriptors(libusb_device *dev,
 void libusb_free_interface_association_descriptors(
     struct libusb_interface_association_descriptor_array *iad_array);
 
+#define LIBUSB_BT_PLATFORM_DESCRIPTOR 0x05
+#define LIBUSB_BT_PLATFORM_DESCRIPTOR_MIN_SIZE 20
 struct libusb_platform_descriptor {
 	uint8_t bLength;
 	uint8_t bDescriptorType;
@@ -69,14 +71,52 @@ void libusb_free_platform_descriptor(
     struct libusb_platform_descriptor *platform_descriptor);
 #endif
 
-#if LIBUSB_API_VERSION < 0x0100010C /* 1.0.28 to 1.0.30 */
-struct libusb_ssplus_usb_device_capability_descriptor;
+#if LIBUSB_API_VERSION < 0x0100010B /* 1.0.28 */
+enum libusb_superspeedplus_sublink_attribute_sublink_type {
+	LIBUSB_SSPLUS_ATTR_TYPE_SYM = 0,
+	LIBUSB_SSPLUS_ATTR_TYPE_ASYM = 1,
+};
+enum libusb_superspeedplus_sublink_attribute_sublink_direction {
+	LIBUSB_SSPLUS_ATTR_DIR_RX = 0,
+	LIBUSB_SSPLUS_ATTR_DIR_TX = 1,
+};
+enum libusb_superspeedplus_sublink_attribute_exponent {
+	LIBUSB_SSPLUS_ATTR_EXP_BPS = 0,
+	LIBUSB_SSPLUS_ATTR_EXP_KBS = 1,
+	LIBUSB_SSPLUS_ATTR_EXP_MBS = 2,
+	LIBUSB_SSPLUS_ATTR_EXP_GBS = 3,
+};
+enum libusb_superspeedplus_sublink_attribute_link_protocol {
+	LIBUSB_SSPLUS_ATTR_PROT_SS = 0,
+	LIBUSB_SSPLUS_ATTR_PROT_SSPLUS = 1,
+};
+struct libusb_ssplus_sublink_attribute {
+	uint8_t ssid;
+	enum libusb_superspeedplus_sublink_attribute_exponent exponent;
+	enum libusb_superspeedplus_sublink_attribute_sublink_type type;
+	enum libusb_superspeedplus_sublink_attribute_sublink_direction
+	    direction;
+	enum libusb_superspeedplus_sublink_attribute_link_protocol protocol;
+	uint16_t mantissa;
+};
+struct libusb_ssplus_usb_device_capability_descriptor {
+	uint8_t numSublinkSpeedAttributes;
+	uint8_t numSublinkSpeedIDs;
+	uint8_t ssid;
+	uint8_t minRxLaneCount;
+	uint8_t minTxLaneCount;
+	struct libusb_ssplus_sublink_attribute sublinkSpeedAttributes[];
+};
+#define LIBUSB_BT_SUPERSPEED_PLUS_CAPABILITY 0x0a
+#define LIBUSB_BT_SSPLUS_USB_DEVICE_CAPABILITY_SIZE 12
 int libusb_get_ssplus_usb_device_capability_descriptor(libusb_context *ctx,
     struct libusb_bos_dev_capability_descriptor *dev_cap,
     struct libusb_ssplus_usb_device_capability_descriptor **ssplus_cap);
 void libusb_free_ssplus_usb_device_capability_descriptor(
     struct libusb_ssplus_usb_device_capability_descriptor *ssplus_cap);
+#endif
 
+#if LIBUSB_API_VERSION < 0x0100010C /* 1.0.29, 1.0.30 */
 enum libusb_device_string_type {
 	LIBUSB_DEVICE_STRING_MANUFACTURER,
 	LIBUSB_DEVICE_STRING_PRODUCT,
