@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/log.h"
 #include "usbip/importer.h"
 
 /* Receives after which what they made us submit is sent: so that one sendmsg()
@@ -77,23 +78,41 @@ take_ret_unlink(struct importer *imp, const struct usbip_pdu *pdu)
 	return true;
 }
 
+static bool
+take_answer(struct importer *imp, const struct usbip_pdu *pdu)
+{
+	switch (pdu->command) {
+	case USBIP_RET_SUBMIT:
+		return take_ret_submit(imp, pdu);
+	case USBIP_RET_UNLINK:
+		return take_ret_unlink(imp, pdu);
+	default:
+		return false;
+	}
+}
+
+/* The server sent what cannot be; always false. */
+static bool
+malformed(const struct importer *imp, const char *what, const uint8_t *bytes)
+{
+	char hex[LOG_HEX_MAX];
+
+	log_warning("USB/IP device %u-%u: malformed %s of its server: %s",
+	    imp->devid >> 16, imp->devid & 0xffff, what,
+	    log_hex(hex, bytes, 16));
+	return false;
+}
+
 /* A whole head is in the buffer. */
 static bool
 take_pdu(struct importer *imp)
 {
+	const uint8_t *head = imp->buffer + imp->taken;
 	struct usbip_pdu pdu;
 
-	if (usbip_pdu_decode(&pdu, imp->buffer + imp->taken) < 0)
-		return false;
 	imp->taken += USBIP_PDU_SIZE;
-	switch (pdu.command) {
-	case USBIP_RET_SUBMIT:
-		return take_ret_submit(imp, &pdu);
-	case USBIP_RET_UNLINK:
-		return take_ret_unlink(imp, &pdu);
-	default:
-		return false;
-	}
+	usbip_pdu_decode(&pdu, head);
+	return take_answer(imp, &pdu) || malformed(imp, "PDU", head);
 }
 
 /* ---- Payloads ---- */
@@ -125,7 +144,7 @@ filled_more(struct importer *imp, size_t len)
 	imp->filling = NULL;
 	if (urb->iso_count > 0 &&
 	    !importer_iso_take(urb, importer_urb_is_in(urb)))
-		return false;
+		return malformed(imp, "packets", urb->iso_bytes);
 	answered(imp, urb);
 	return true;
 }

@@ -36,9 +36,10 @@
 
 /* ---- Bounds ------------------------------------------------------------- */
 
-/* URBs of one import under way, unsent replies included.  A driver's queues
- * must fit, because an UNLINK that lies behind a SUBMIT which has to wait
- * waits with it; and one import must not take the host's memory. */
+/* URBs of one import under way, unsent replies included: one import must not
+ * take the host's memory.  At the bound a SUBMIT waits.  Those without data are
+ * put aside meanwhile, so that an UNLINK behind them is still read; but one
+ * behind a SUBMIT with data waits with it, so a driver's queues must fit. */
 #define USBIP_SERVER_URBS_MAX 4096
 /* Bytes of their buffers: four of the largest. */
 #define USBIP_SERVER_BYTES_MAX (64u * 1024 * 1024)

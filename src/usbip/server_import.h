@@ -34,6 +34,7 @@
 #include "base/clock.h"
 #include "usbip/server.h"
 #include "usbip/server_conn.h"
+#include "usbip/server_park.h"
 #include "usbip/server_stream.h"
 
 /* The engine's kinds of thread (server.h says what they do). */
@@ -94,6 +95,18 @@ urb_of(struct usbip_urb *u)
 {
 	return (struct urb *)u;
 }
+
+/* ---- URBs: what is asked for (server_urb.c) ------------------------------ */
+
+/* Why this SUBMIT cannot have a buffer, or USBIP_OK. */
+int urb_refusal(const struct usbip_pdu *pdu);
+/* Everything of the SUBMIT that the backend is to know. */
+void urb_fill(struct urb *urb, const struct usbip_pdu *pdu);
+/* The descriptors, from `iso_wire`; nothing has come of them yet. */
+void urb_decode_iso(struct urb *urb);
+/* Whether what has been filled fits together: USBIP_OK, or what it is answered
+ * with. */
+int urb_check(const struct urb *urb);
 
 /* ---- URBs: pool and table, rx's ----------------------------------------- */
 
@@ -167,6 +180,7 @@ struct import {
 	struct thread rx_thread; /* started and joined by the server thread */
 	struct server_stream stream OWNED_BY(on_usbip_rx);
 	struct pool pool OWNED_BY(on_usbip_rx);
+	struct park park OWNED_BY(on_usbip_rx);
 	struct mailbox returned; /* to rx */
 	struct waker *waker;
 

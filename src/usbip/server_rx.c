@@ -21,6 +21,7 @@
 #define HANGUP_EVENTS 0
 #define HANGUP_CHECK_MS 1000
 #endif
+#define NO_EVENTS (-1)
 
 struct role on_usbip_rx;
 
@@ -47,20 +48,21 @@ take_back(struct import *im, struct msg *m) RUNS_ON(on_usbip_rx)
 
 /*
  * Sleeps until something comes back, and takes it; or until `timeout_ms` are
- * over; or, with `watch`, until the importer hangs up: then the result is
- * false.
+ * over; or until the socket has one of `events` (NO_EVENTS: it is left out):
+ * then the result is true.
  *
  * Whoever finds the mailbox asleep wakes it, once, after having posted.  What
  * it posted may be the last thing that keeps the import alive, so its wake-up
  * is waited for: after that it does not touch the import any more.
  */
 static bool
-wait_returned(struct import *im, int timeout_ms, bool watch)
+wait_returned(struct import *im, int timeout_ms, int events)
     RUNS_ON(on_usbip_rx)
 {
 	struct pollfd pfd[2] = {
 		{ .fd = im->waker->read_fd, .events = POLLIN },
-		{ .fd = watch ? im->fd : -1, .events = HANGUP_EVENTS },
+		{ .fd = events != NO_EVENTS ? im->fd : -1,
+		    .events = (short)events },
 	};
 	struct msg *m = NULL;
 
@@ -73,10 +75,11 @@ wait_returned(struct import *im, int timeout_ms, bool watch)
 			waker_clear(im->waker);
 		}
 	} else {
+		poll(pfd + 1, 1, 0);
 		m = mailbox_take(&im->returned);
 	}
 	take_back(im, m);
-	return pfd[1].revents == 0;
+	return pfd[1].revents != 0;
 }
 
 static bool
@@ -90,22 +93,9 @@ is_gone(const struct import *im)
 static int
 wait_while_full(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
 {
-	if (wait_returned(im, HANGUP_CHECK_MS, true) && !is_gone(im))
+	if (!wait_returned(im, HANGUP_CHECK_MS, HANGUP_EVENTS) && !is_gone(im))
 		return 0;
 	return cause_set(why, "the importer hung up");
-}
-
-/* Waits for the room that a URB with a buffer of `bytes` needs. */
-static int
-wait_room(struct import *im, uint32_t bytes, struct cause *why)
-    RUNS_ON(on_usbip_rx)
-{
-	take_back(im, mailbox_take(&im->returned));
-	while (im->pool.urbs >= USBIP_SERVER_URBS_MAX ||
-	    im->pool.bytes + bytes > USBIP_SERVER_BYTES_MAX)
-		if (wait_while_full(im, why) < 0)
-			return -1;
-	return 0;
 }
 
 /* ---- SUBMIT ------------------------------------------------------------- */
@@ -116,44 +106,6 @@ lost_stream(struct cause *why)
 	if (errno == ECONNRESET)
 		return cause_set(why, "the importer closed the connection");
 	return cause_set(why, "the connection failed: %s", strerror(errno));
-}
-
-/* Which flags mean something here depends on the transfer (the kernel's
- * masking_bogus_flags()). */
-static uint32_t
-mask_flags(const struct usbip_pdu *pdu, uint32_t iso_count)
-{
-	if (iso_count > 0)
-		return pdu->submit.flags & USBIP_ISO_ASAP;
-	if (pdu->direction == 1)
-		return pdu->submit.flags & USBIP_SHORT_NOT_OK;
-	return pdu->submit.flags & USBIP_ZERO_PACKET;
-}
-
-static void
-fill_urb(struct urb *urb, const struct usbip_pdu *pdu)
-{
-	struct usbip_urb *u = &urb->pub;
-
-	u->endpoint = (uint8_t)((pdu->endpoint & 0xf) |
-	    (pdu->direction == 1 ? 0x80 : 0));
-	u->flags = mask_flags(pdu, u->iso_count);
-	u->interval = pdu->submit.interval;
-	u->start_frame = pdu->submit.start_frame;
-	memcpy(u->setup, pdu->submit.setup, sizeof u->setup);
-	urb->packets = pdu->submit.packets;
-}
-
-static void
-decode_iso(struct urb *urb)
-{
-	for (uint32_t i = 0; i < urb->pub.iso_count; i++) {
-		struct usbip_iso *iso = &urb->pub.iso[i];
-
-		usbip_iso_decode(iso, urb->iso_wire + i * USBIP_ISO_SIZE);
-		iso->actual = 0;
-		iso->status = USBIP_EXDEV;
-	}
 }
 
 /* Reads what follows the head of a SUBMIT; a refused one has no buffer for
@@ -173,49 +125,8 @@ read_payload(struct import *im, struct urb *urb, const struct usbip_pdu *pdu,
 	if (server_stream_read(&im->stream, urb->iso_wire,
 		(size_t)urb->pub.iso_count * USBIP_ISO_SIZE) < 0)
 		return -1;
-	decode_iso(urb);
+	urb_decode_iso(urb);
 	return 0;
-}
-
-/* Each packet inside the buffer, and no byte in two of them. */
-static bool
-iso_is_sound(const struct usbip_urb *u)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < u->iso_count; i++) {
-		if (!usbip_iso_fits(&u->iso[i], u->length))
-			return false;
-		sum += u->iso[i].length;
-	}
-	return sum <= u->length;
-}
-
-static bool
-setup_is_sound(const struct usbip_urb *u)
-{
-	const uint32_t wlength = u->setup[6] | (uint32_t)u->setup[7] << 8;
-
-	return u->iso_count == 0 && wlength <= u->length &&
-	    (wlength == 0 || (u->setup[0] & 0x80) == (u->endpoint & 0x80));
-}
-
-static int
-check_urb(const struct usbip_urb *u)
-{
-	const bool sound = (u->endpoint & 0xf) == 0 ? setup_is_sound(u)
-						    : iso_is_sound(u);
-
-	return sound ? USBIP_OK : USBIP_EINVAL;
-}
-
-/* Why this SUBMIT cannot have a buffer, or USBIP_OK. */
-static int
-check_submit(const struct usbip_pdu *pdu)
-{
-	if (pdu->submit.length > USBIP_LENGTH_MAX)
-		return USBIP_ENOMEM;
-	return pdu->endpoint > USBIP_ENDPOINT_MAX ? USBIP_EPIPE : USBIP_OK;
 }
 
 /* A URB for `pdu`, without a buffer when `*refusal` says so or memory has run
@@ -236,7 +147,7 @@ urb_for(struct import *im, const struct usbip_pdu *pdu, int *refusal)
 	if (urb == NULL)
 		urb = pool_take(&im->pool, im, pdu->seqnum, 0, packets);
 	if (urb != NULL)
-		fill_urb(urb, pdu);
+		urb_fill(urb, pdu);
 	return urb;
 }
 
@@ -247,23 +158,14 @@ is_pending(const struct urb *urb)
 	return !atomic_load_explicit(&urb->completed, memory_order_acquire);
 }
 
+/* Reads what follows the SUBMIT, for which there is room, and hands it on. */
 static int
-on_submit(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
+begin_urb(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
     RUNS_ON(on_usbip_rx)
 {
-	const struct urb *same = pool_find(&im->pool, pdu->seqnum);
-	int refusal = check_submit(pdu);
-	struct urb *urb;
+	int refusal = urb_refusal(pdu);
+	struct urb *urb = urb_for(im, pdu, &refusal);
 
-	if (usbip_submit_payload(pdu) < 0)
-		return cause_set(why, "a SUBMIT of %d bytes and %d packets",
-		    pdu->submit.length, pdu->submit.packets);
-	if (same != NULL && is_pending(same))
-		return cause_set(why, "two SUBMITs of seqnum %u", pdu->seqnum);
-	if (wait_room(im, refusal != USBIP_OK ? 0
-		: pool_capacity((uint32_t)pdu->submit.length), why) < 0)
-		return -1;
-	urb = urb_for(im, pdu, &refusal);
 	if (urb == NULL)
 		return cause_set(why, "out of memory");
 	if (read_payload(im, urb, pdu, refusal != USBIP_OK) < 0) {
@@ -272,12 +174,83 @@ on_submit(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
 	}
 	counter_add(&im->taken, 1);
 	if (refusal == USBIP_OK)
-		refusal = check_urb(&urb->pub);
+		refusal = urb_check(urb);
 	if (refusal == USBIP_OK)
 		im->dev->ops->submit(im->dev, &urb->pub);
 	else
 		usbip_urb_complete(&urb->pub, refusal, 0);
 	return 0;
+}
+
+/* ---- Room --------------------------------------------------------------- */
+
+static bool
+has_room(const struct import *im, const struct usbip_pdu *pdu)
+    RUNS_ON(on_usbip_rx)
+{
+	const uint32_t bytes = urb_refusal(pdu) == USBIP_OK
+	    ? pool_capacity((uint32_t)pdu->submit.length) : 0;
+
+	return im->pool.urbs < USBIP_SERVER_URBS_MAX &&
+	    im->pool.bytes + bytes <= USBIP_SERVER_BYTES_MAX;
+}
+
+/* Begins those that were put aside and have room now. */
+static int
+begin_parked(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
+{
+	struct usbip_pdu pdu;
+
+	while (!park_is_empty(&im->park) &&
+	    has_room(im, &im->park.first->pdu)) {
+		park_take(&im->park, &pdu);
+		if (begin_urb(im, &pdu, why) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* One that was put aside will not be begun: it becomes a URB without a buffer,
+ * for its answer.  NULL: out of memory. */
+static struct urb *
+give_up_parked(struct import *im, const struct usbip_pdu *pdu)
+    RUNS_ON(on_usbip_rx)
+{
+	int refusal = USBIP_ECONNRESET;
+	struct urb *urb = urb_for(im, pdu, &refusal);
+
+	if (urb != NULL)
+		counter_add(&im->taken, 1);
+	return urb;
+}
+
+/* The device is gone. */
+static void
+end_parked(struct import *im) RUNS_ON(on_usbip_rx)
+{
+	struct usbip_pdu pdu;
+	struct urb *urb;
+
+	while (is_gone(im) && park_take(&im->park, &pdu))
+		if ((urb = give_up_parked(im, &pdu)) != NULL)
+			usbip_urb_complete(&urb->pub, USBIP_ESHUTDOWN, 0);
+	park_fini(&im->park);
+}
+
+static int
+on_submit(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
+    RUNS_ON(on_usbip_rx)
+{
+	while (begin_parked(im, why) == 0) {
+		if (park_is_empty(&im->park) && has_room(im, pdu))
+			return begin_urb(im, pdu, why);
+		if (usbip_submit_payload(pdu) == 0 &&
+		    park_add(&im->park, pdu))
+			return 0;
+		if (wait_while_full(im, why) < 0)
+			return -1;
+	}
+	return -1;
 }
 
 /* ---- UNLINK ------------------------------------------------------------- */
@@ -309,12 +282,16 @@ static int
 on_unlink(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
     RUNS_ON(on_usbip_rx)
 {
+	struct urb *urb, *unbegun = NULL;
+	struct usbip_pdu parked;
 	struct unlink *u;
-	struct urb *urb;
 
 	while (im->pool.unlinks >= USBIP_SERVER_URBS_MAX)
 		if (wait_while_full(im, why) < 0)
 			return -1;
+	if (park_take_seqnum(&im->park, pdu->unlink.seqnum, &parked) &&
+	    (unbegun = give_up_parked(im, &parked)) == NULL)
+		return cause_set(why, "out of memory");
 	u = pool_take_unlink(&im->pool);
 	if (u == NULL)
 		return cause_set(why, "out of memory");
@@ -326,32 +303,87 @@ on_unlink(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
 	 * this order.  The URB stays, whatever tx does with the record: only
 	 * rx could reuse it. */
 	mailbox_post(&im->outgoing, &u->msg);
-	if (urb != NULL)
+	if (unbegun != NULL)
+		usbip_urb_complete(&unbegun->pub, USBIP_ECONNRESET, 0);
+	else if (urb != NULL)
 		cancel(im, urb);
 	return 0;
 }
 
 /* ---- Life --------------------------------------------------------------- */
 
+static bool
+is_in_use(struct import *im, uint32_t seqnum) RUNS_ON(on_usbip_rx)
+{
+	const struct urb *urb = pool_find(&im->pool, seqnum);
+
+	return (urb != NULL && is_pending(urb)) || park_has(&im->park, seqnum);
+}
+
+/* What makes it impossible to follow the stream any further. */
+static int
+check_pdu(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
+    RUNS_ON(on_usbip_rx)
+{
+	if (pdu->command != USBIP_CMD_SUBMIT &&
+	    pdu->command != USBIP_CMD_UNLINK)
+		return cause_set(why, "the importer sent command %u, which is "
+		    "no request", pdu->command);
+	if (pdu->devid != im->devid)
+		return cause_set(why, "the importer addressed device %08x, "
+		    "not %08x which it has imported", pdu->devid, im->devid);
+	if (pdu->command == USBIP_CMD_UNLINK)
+		return 0;
+	if (usbip_submit_payload(pdu) < 0)
+		return cause_set(why, "a SUBMIT of %d bytes and %d packets, "
+		    "direction %u", pdu->submit.length, pdu->submit.packets,
+		    pdu->direction);
+	if (is_in_use(im, pdu->seqnum))
+		return cause_set(why, "two SUBMITs of seqnum %u", pdu->seqnum);
+	return 0;
+}
+
 static int
 receive_pdu(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
 {
 	uint8_t head[USBIP_PDU_SIZE];
+	char hex[LOG_HEX_MAX];
 	struct usbip_pdu pdu;
 
 	if (server_stream_read(&im->stream, head, sizeof head) < 0)
 		return lost_stream(why);
 	take_back(im, mailbox_take(&im->returned));
-	if (usbip_pdu_decode(&pdu, head) < 0 ||
-	    (pdu.command != USBIP_CMD_SUBMIT &&
-		pdu.command != USBIP_CMD_UNLINK))
-		return cause_set(why, "the importer sent command %u, which is "
-		    "no request", pdu.command);
-	if (pdu.devid != im->devid)
-		return cause_set(why, "the importer addressed device %08x, "
-		    "not %08x which it has imported", pdu.devid, im->devid);
+	usbip_pdu_decode(&pdu, head);
+	if (check_pdu(im, &pdu, why) < 0) {
+		log_warning("device %s: a malformed PDU of %s begins with %s",
+		    im->entry.busid, im->peer,
+		    log_hex(hex, head, sizeof head));
+		return -1;
+	}
 	return pdu.command == USBIP_CMD_SUBMIT ? on_submit(im, &pdu, why)
 					       : on_unlink(im, &pdu, why);
+}
+
+/* Waits until there is a PDU to read; meanwhile those that were put aside begin
+ * as soon as there is room. */
+static int
+await_pdu(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
+{
+	bool readable = false;
+
+	while (begin_parked(im, why) == 0) {
+		if (readable || park_is_empty(&im->park) ||
+		    server_stream_buffered(&im->stream) >= USBIP_PDU_SIZE)
+			return 0;
+		readable = wait_returned(im, -1, POLLIN);
+	}
+	return -1;
+}
+
+static int
+serve_one(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
+{
+	return await_pdu(im, why) < 0 ? -1 : receive_pdu(im, why);
 }
 
 static void
@@ -373,7 +405,7 @@ await_all(struct import *im) RUNS_ON(on_usbip_rx)
 
 	while (im->pool.urbs > 0 || im->pool.unlinks > 0) {
 		wait_returned(im,
-		    moment_poll_timeout(clock_now(), deadline), false);
+		    moment_poll_timeout(clock_now(), deadline), NO_EVENTS);
 		if (moment_before(clock_now(), deadline))
 			continue;
 		if (shut) {
@@ -405,6 +437,7 @@ end_transfers(struct import *im) RUNS_ON(on_usbip_rx)
 {
 	if (!is_gone(im))
 		shutdown(im->fd, SHUT_RDWR);
+	end_parked(im);
 	cancel_all(im);
 	await_all(im);
 	im->quit.type = TX_QUIT;
@@ -455,7 +488,7 @@ serve(struct import *im) RUNS_ON(on_usbip_rx)
 	if (send_reply(im, USBIP_ST_OK) < 0)
 		lost_stream(&why);
 	else
-		while (!is_gone(im) && receive_pdu(im, &why) == 0)
+		while (!is_gone(im) && serve_one(im, &why) == 0)
 			;
 	log_info("device %s: import by %s ends: %s", im->entry.busid, im->peer,
 	    why_ended(im, &why));
@@ -471,6 +504,7 @@ import_rx_main(void *arg)
 
 	role_take(&on_usbip_rx);
 	server_stream_init(&im->stream, im->fd);
+	park_init(&im->park);
 	if (ops->imported != NULL)
 		status = ops->imported(im->dev);
 	if (status == USBIP_ST_OK) {

@@ -28,6 +28,13 @@ struct server_stream {
 
 void server_stream_init(struct server_stream *s, int fd);
 
+/* Bytes that can be had without waiting. */
+static inline size_t
+server_stream_buffered(const struct server_stream *s)
+{
+	return s->end - s->at;
+}
+
 /* Exactly `len` bytes into `to`: 0; or -1 with errno, ECONNRESET when the
  * peer has closed. */
 int server_stream_read(struct server_stream *s, void *to, size_t len);
