@@ -40,6 +40,19 @@
  * phone), Window (bytes that the phone takes beyond that), Held (received, not
  * yet taken by the client), Queued (frames on their way to the bus).
  *
+ * usbexportd has a control socket of the same kind, with these:
+ *
+ *	USBList		-		Devices (below)
+ *	USBKick		BusID		Result 0: its import is being ended;
+ *					2 (no such device exported), 16
+ *					(nobody has imported it)
+ *
+ * Devices there, one for each thing that is plugged in: BusID, VendorID,
+ * ProductID, Class, Speed (bits/s), Serial, Product (texts, "" when not known),
+ * State (probing, free, imported, leaving, kept), Reason (why it is kept from
+ * importers); and when imported: Importer, SinceMS (how long), URBs (in flight),
+ * RxBytes (device to importer), TxBytes.
+ *
  * Newer daemons may add keys; readers pass over what they do not know.
  */
 
@@ -51,6 +64,9 @@
  * muxctl is. */
 #define ADMIN_SOCKET_PATH "/var/run/muxd.control"
 #define ADMIN_SOCKET_VARIABLE "MUXD_CONTROL"
+/* The same of usbexportd. */
+#define ADMIN_EXPORT_SOCKET_PATH "/var/run/usbexportd.control"
+#define ADMIN_EXPORT_SOCKET_VARIABLE "USBEXPORTD_CONTROL"
 
 /* The longest answer: ten thousand clients take about 4 MiB. */
 #define ADMIN_REPLY_MAX (64 * 1024 * 1024)

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <config.h>
+
+#include "export/usbexportd.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "actor/mailbox.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "export/control.h"
+#include "export/monitor.h"
+#include "export/options.h"
+#include "export/stdio.h"
+#include "usbip/server.h"
+
+#define EXIT_USAGE 2
+
+#define LISTEN_BACKLOG 64
+/* Nobody is served before the devices that were there at the start are known,
+ * so that the first list is whole; but not longer than this. */
+#define SETTLE_MS 4000
+
+struct exporter {
+	const struct options *options;
+	struct waker *waker;
+	struct usbip_server *server;
+	struct monitor *monitor;
+	struct control *control; /* NULL: none */
+	/* Bound, and handed to the server when it serves (-1 from then on). */
+	int sockets[OPTIONS_LISTEN_MAX];
+	unsigned socket_count;
+	bool serving;
+	/* --stdio: how many have yet to say that the peer has ended. */
+	_Atomic int peer_parts;
+	volatile sig_atomic_t quitting;
+};
+
+/* For the handler, which has nothing else to go by. */
+static struct exporter *the_exporter;
+
+static void
+on_signal(int number)
+{
+	(void)number;
+	the_exporter->quitting = true;
+	waker_wake(the_exporter->waker);
+}
+
+static void
+catch_signals(struct exporter *x)
+{
+	struct sigaction sa;
+
+	memset(&sa, 0, sizeof sa);
+	the_exporter = x;
+	sigemptyset(&sa.sa_mask);
+	sa.sa_handler = on_signal;
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &sa, NULL);
+}
+
+/* ---- Start --------------------------------------------------------------
+ * In an order that can stop anywhere: stop() looks at what is there. */
+
+static int
+listen_error(const struct sock_addr *addr, struct cause *why,
+    const struct cause *plain)
+{
+	const char *remedy = "";
+
+	if (errno == EADDRINUSE)
+		remedy = "; end the server that has it, or choose another "
+			 "with -l";
+	else if (errno == EACCES || errno == EPERM)
+		remedy = addr->is_unix
+		    ? "; choose a folder that this user may write, with "
+		      "-l unix:PATH"
+		    : "; choose a port above 1023 with -l";
+	return cause_set(why, "%s%s", plain->text, remedy);
+}
+
+static int
+bind_sockets(struct exporter *x, struct cause *why)
+{
+	for (unsigned i = 0; i < x->options->listen_count; i++) {
+		const struct sock_addr *addr = &x->options->listen[i];
+		struct cause plain;
+		int fd;
+
+		errno = 0;
+		fd = sock_listen(addr, 0600, LISTEN_BACKLOG, &plain);
+		if (fd < 0)
+			return listen_error(addr, why, &plain);
+		x->sockets[x->socket_count++] = fd;
+	}
+	return 0;
+}
+
+/* A control socket that nobody asked for is a convenience: without it the
+ * devices are exported all the same. */
+static int
+open_control(struct exporter *x, struct cause *why)
+{
+	struct cause plain;
+
+	if (x->options->control == NULL)
+		return 0;
+	x->control = control_open(x->options->control, x->server, x->monitor,
+	    &plain);
+	if (x->control != NULL)
+		return 0;
+	if (x->options->control_wanted)
+		return cause_set(why, "--control: %s", plain.text);
+	log_notice("muxctl cannot reach this server: %s; name another place "
+	    "with --control", plain.text);
+	return 0;
+}
+
+static bool
+admit(void *arg, const struct sockaddr *peer, socklen_t len)
+{
+	const struct options *o = arg;
+
+	/* Of a UNIX socket, the file's mode decides. */
+	if (o->allow_count == 0 || peer->sa_family == AF_UNIX)
+		return true;
+	for (unsigned i = 0; i < o->allow_count; i++)
+		if (cidr_holds(&o->allow[i], peer, len))
+			return true;
+	return false;
+}
+
+static int
+start(struct exporter *x, struct cause *why)
+{
+	x->waker = waker_new();
+	if (x->waker == NULL)
+		return cause_set(why, "cannot wait for events: %s",
+		    strerror(errno));
+	if (bind_sockets(x, why) < 0)
+		return -1;
+	x->server = usbip_server_new(why);
+	if (x->server == NULL)
+		return -1;
+	usbip_server_set_gate(x->server, admit, (void *)x->options);
+	x->monitor = monitor_start(&x->options->policy, x->server, x->waker,
+	    why);
+	return x->monitor == NULL ? -1 : open_control(x, why);
+}
+
+/* ---- Serving ------------------------------------------------------------ */
+
+static bool
+is_loopback(const struct sock_addr *addr)
+{
+	return addr->is_unix || strncmp(addr->host, "127.", 4) == 0 ||
+	    strcmp(addr->host, "::1") == 0 ||
+	    strcmp(addr->host, "localhost") == 0;
+}
+
+static void
+say_where(const struct exporter *x, unsigned i, int fd)
+{
+	struct sock_addr addr = x->options->listen[i];
+	char text[SOCK_ADDR_TEXT_MAX];
+
+	if (!addr.is_unix)
+		snprintf(addr.port, sizeof addr.port, "%u",
+		    sock_local_port(fd));
+	log_notice("listening on %s", sock_addr_text(text, &addr));
+	if (!is_loopback(&addr) && x->options->allow_count == 0)
+		log_warning("whoever reaches %s can use these devices, without "
+		    "any password; limit that with --allow-from", text);
+}
+
+static int
+serve_sockets(struct exporter *x, struct cause *why)
+{
+	for (unsigned i = 0; i < x->socket_count; i++) {
+		const int fd = x->sockets[i];
+
+		say_where(x, i, fd);
+		x->sockets[i] = -1;
+		if (usbip_server_listen(x->server, fd, why) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* One of those who know that the peer of --stdio has ended.  Any thread. */
+static void
+peer_part_ended(void *arg)
+{
+	struct exporter *x = arg;
+
+	atomic_fetch_sub(&x->peer_parts, 1);
+	waker_wake(x->waker);
+}
+
+static int
+serve_stdio(struct exporter *x, struct cause *why)
+{
+	bool relayed;
+	int fd;
+
+	/* Both must be through: the engine, which gives the device back, and
+	 * the relay, which has the last words for the peer. */
+	atomic_store(&x->peer_parts, 2);
+	fd = stdio_open(peer_part_ended, x, &relayed, why);
+	if (fd < 0)
+		return -1;
+	if (!relayed)
+		atomic_fetch_sub(&x->peer_parts, 1);
+	return usbip_server_adopt(x->server, fd, peer_part_ended, x, why);
+}
+
+static int
+serve(struct exporter *x, struct cause *why)
+{
+	x->serving = true;
+	if (x->options->stdio)
+		return serve_stdio(x, why);
+	return serve_sockets(x, why);
+}
+
+static bool
+is_over(struct exporter *x)
+{
+	return x->quitting ||
+	    (x->serving && x->options->stdio &&
+		atomic_load(&x->peer_parts) == 0);
+}
+
+/* The waker is cleared before anything is looked at, so that what happens
+ * meanwhile wakes again. */
+static void
+wait_and_answer(struct exporter *x, struct moment until)
+{
+	struct pollfd pfd[2 + CONTROL_CLIENTS_MAX];
+	int n = 1;
+
+	pfd[0] = (struct pollfd){ .fd = x->waker->read_fd, .events = POLLIN };
+	if (x->control != NULL)
+		n += control_pollfds(x->control, pfd + 1);
+	if (poll(pfd, (nfds_t)n, moment_poll_timeout(clock_now(), until)) < 0)
+		return; /* a signal; its handler has woken the waker */
+	if (pfd[0].revents != 0)
+		waker_clear(x->waker);
+	if (x->control != NULL)
+		control_serve(x->control, pfd + 1);
+}
+
+static int
+run(struct exporter *x, struct cause *why)
+{
+	const struct moment settled = moment_after_ms(clock_now(), SETTLE_MS);
+
+	while (!is_over(x)) {
+		if (!x->serving && (monitor_settled(x->monitor) ||
+			!moment_before(clock_now(), settled)) &&
+		    serve(x, why) < 0)
+			return -1;
+		wait_and_answer(x, x->serving ? MOMENT_NEVER : settled);
+	}
+	return 0;
+}
+
+/* ---- End ---------------------------------------------------------------- */
+
+/* First nothing new comes, then every import ends and gives its device back,
+ * then what they stood on goes.  Files of UNIX sockets: those only that are
+ * ours, as another server may have the next one. */
+static void
+stop(struct exporter *x)
+{
+	control_close(x->control);
+	if (x->monitor != NULL)
+		monitor_stop(x->monitor);
+	if (x->server != NULL)
+		usbip_server_free(x->server);
+	if (x->monitor != NULL)
+		monitor_free(x->monitor);
+	for (unsigned i = 0; i < x->socket_count; i++) {
+		if (x->sockets[i] >= 0)
+			close(x->sockets[i]);
+		if (x->options->listen[i].is_unix)
+			unlink(x->options->listen[i].path);
+	}
+	/* The relay of --stdio may still hold the waker; it ends with the
+	 * process. */
+	if (x->waker != NULL && !x->options->stdio)
+		waker_put(x->waker);
+}
+
+/* ---- The program -------------------------------------------------------- */
+
+static void
+set_log_level(const struct options *o)
+{
+	static const enum log_level levels[] = { LOG_LEVEL_NOTICE,
+		LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_PACKET };
+	const unsigned last = sizeof levels / sizeof levels[0] - 1;
+
+	if (o->quiet)
+		log_set_level(LOG_LEVEL_ERROR);
+	else
+		log_set_level(
+		    levels[o->verbosity < last ? o->verbosity : last]);
+}
+
+static int
+fail(const struct cause *why, int status)
+{
+	fprintf(stderr, "usbexportd: %s\n", why->text);
+	return status;
+}
+
+int
+usbexportd_main(int argc, char **argv)
+{
+	static struct options options;
+	static struct exporter x;
+	struct cause why;
+	int rc;
+
+	if (options_parse(&options, argc, argv, &why) < 0)
+		return fail(&why, EXIT_USAGE);
+	if (options.action != OPTIONS_RUN) {
+		fputs(options.action == OPTIONS_HELP
+			? options_usage
+			: "usbexportd " PACKAGE_VERSION "\n", stdout);
+		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	}
+	set_log_level(&options);
+	x.options = &options;
+	rc = start(&x, &why);
+	if (rc == 0) {
+		catch_signals(&x);
+		rc = run(&x, &why);
+	}
+	stop(&x);
+	return rc < 0 ? fail(&why, EXIT_FAILURE) : EXIT_SUCCESS;
+}
