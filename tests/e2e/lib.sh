@@ -152,11 +152,12 @@ scaled() {
 
 # ---- Processes -------------------------------------------------------------
 
-# phones [COUNT [OPTION...]]: virtual phones, ready when this returns.
+# phones [COUNT [OPTION...]]: virtual phones, ready when this returns; what
+# muxphone says of them (BUSID UDID) is in $DIR/devices.
 phones() {
 	local count=${1:-1} line
 	shift $(($# > 0))
-	rm -f "$DIR/ready"
+	rm -f "$DIR/ready" "$DIR/devices"
 	mkfifo "$DIR/ready"
 	muxphone --listen "unix:$PHONES" --control "$PHONE_CONTROL" \
 	    --phones "$count" --report "$REPORT" "${muxphone_more[@]}" "$@" \
@@ -166,6 +167,7 @@ phones() {
 	exec {phone_out}<"$DIR/ready"
 	while IFS= read -rt $((10 * MUXD_TEST_PATIENCE)) -u "$phone_out" line; do
 		[ "$line" != ready ] || return 0
+		printf '%s\n' "$line" >>"$DIR/devices"
 	done
 	fail "muxphone did not become ready"
 }

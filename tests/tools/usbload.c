@@ -42,7 +42,7 @@ static const char *_Atomic stage_text = "starting";
 
 /* ---- Reports ---- */
 
-static void
+static void __attribute__((format(printf, 1, 0)))
 say_fault(const char *fmt, va_list ap)
 {
 	char text[512];

@@ -1,0 +1,143 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# What the tests of USB over TCP stand on, beside lib.sh: devices of muxphone,
+# programs that reach them through usbnet's libusb, and a longer way between.
+#
+#	. "${0%/*}/usb.sh"
+#	gadgets sourcesink:pattern=1 sourcesink:loop
+#	usb usbload -p 1 in		# ours: linked with the sanitizer
+#	foreign usb lsusb		# others': skipped where that cannot be
+#	usb_finish
+
+# shellcheck source=tests/e2e/lib.sh
+. "${BASH_SOURCE[0]%/*}/lib.sh"
+PATH=$PATH:/usr/sbin:/sbin
+
+usb_libs=$top_builddir/src/usbnet/.libs
+usb_library=$usb_libs/libusb-1.0.so.0
+[ -e "$usb_library" ] || skip "usbnet's libusb is not built"
+
+# Where the devices are: addresses, separated by blanks.
+servers=unix:$PHONES
+
+# ---- Devices ---------------------------------------------------------------
+
+# gadgets KIND[:OPTION]... [-- OPTION...]: one device each, in this order.
+gadgets() {
+	local options=()
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		options+=(--device "$1")
+		shift
+	done
+	[ $# = 0 ] || shift
+	phones 0 "${options[@]}" "$@"
+}
+
+# beside_ready NAME COMMAND...: a process beside the test that has said that it
+# is ready; its id is in beside, its output in $DIR/NAME.out and NAME.log.
+beside_ready() {
+	local name=$1
+	shift
+	"$@" >"$DIR/$name.out" 2>>"$DIR/$name.log" &
+	beside=$!
+	started+=("$beside")
+	must_await 10 grep -q '^ready$' "$DIR/$name.out"
+}
+
+# delayed LISTEN CONNECT MS [OPTION...]: a longer way to CONNECT.
+delayed() {
+	local from=$1 to=$2 ms=$3
+	shift 3
+	beside_ready "delay-${RANDOM}" delayproxy -l "$from" -c "$to" -d "$ms" \
+	    "$@"
+}
+
+# ---- Programs under usbnet -------------------------------------------------
+
+# A program that was built without the sanitizer must load its runtime before
+# the library that was built with it; Clang's is no library of its own, and
+# ThreadSanitizer's cannot come this way at all.
+runtime=
+case $MUXD_SANITIZE in
+no) ;;
+*address* | undefined)
+	runtime=$(ldd "$usb_library" | sed -n 's/.*=> \(.*lib[au]b\{0,1\}san\.so[^ ]*\).*/\1/p' | tr '\n' ' ') ;;
+esac
+
+foreign_works() {
+	[ "$MUXD_SANITIZE" = no ] || [ -n "$runtime" ]
+}
+
+need_foreign() {
+	foreign_works || skip "a program without -fsanitize=$MUXD_SANITIZE cannot load a library with it"
+}
+
+# usb COMMAND...: one of our own programs with usbnet's libusb.  The launcher
+# preloads; a sanitizer wants to be first itself, so there the library takes
+# the place of the system's in the search.
+usb() {
+	if [ "$MUXD_SANITIZE" = no ]; then
+		preloaded "$@"
+	else
+		env LD_LIBRARY_PATH="$usb_libs" USBNET_SERVERS="$servers" "$@"
+	fi
+}
+
+preloaded() {
+	local hosts=() server
+	if [ -x "$top_builddir/usbnet" ]; then
+		for server in $servers; do
+			hosts+=(-h "$server")
+		done
+		usbnet "${hosts[@]}" -l "$usb_library" -- "$@"
+	else
+		env LD_PRELOAD="$usb_library" USBNET_SERVERS="$servers" "$@"
+	fi
+}
+
+# foreign COMMAND...: somebody else's program.
+foreign() {
+	if [ -z "$runtime" ]; then
+		preloaded "$@"
+		return
+	fi
+	# What the program itself leaks is not ours to judge.
+	env LD_PRELOAD="$runtime $usb_library" USBNET_SERVERS="$servers" \
+	    ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0" "$@"
+}
+
+# usb_load ARGUMENT...: usbload must find nothing wrong; its figures are shown.
+usb_load() {
+	local line
+	while IFS= read -r line; do
+		note "$line"
+	done < <(must usb usbload -P $((60 * MUXD_TEST_PATIENCE)) "$@")
+}
+
+# usb_load_beside NAME ARGUMENT...: the same beside the test; its output is in
+# $DIR/NAME.out, what is wrong in $DIR/NAME.log, its id in beside.
+usb_load_beside() {
+	local name=$1
+	shift
+	usb usbload -P $((60 * MUXD_TEST_PATIENCE)) "$@" \
+	    >"$DIR/$name.out" 2>"$DIR/$name.log" <&"$never" &
+	beside=$!
+	started+=("$beside")
+}
+
+# must_end PID SECONDS [STATUS]: within the time, with this status (0).
+must_end() {
+	local status=0
+	must_await "$2" gone "$1"
+	wait "$1" || status=$?
+	equals "${3:-0}" "$status" "exit status"
+}
+
+# ---- The end ---------------------------------------------------------------
+
+# The last line of a test in which no muxd runs.
+usb_finish() {
+	stop_phones
+	finished=yes
+}
