@@ -2,7 +2,7 @@
 /*
  * The commands of the control socket: what each may be given stands in the
  * table below, what it does is one function.  Each writes exactly one answer,
- * an error included.  A command that changes a phone holds its lock meanwhile,
+ * an error included.  A command that changes a device holds its lock meanwhile,
  * so its effect is there when the answer comes; only coming and going takes a
  * while, and `list` tells when it has happened.
  */
@@ -14,12 +14,13 @@
 
 #include "base/json.h"
 #include "phone/farm.h"
+#include "phone/phone.h"
 
 #define ARGS_MAX 4 /* the command's name included */
 
 struct call {
 	struct farm *farm;
-	struct phone *phone; /* of commands with a number */
+	struct gadget *gadget; /* of commands with a number */
 	char *arg[ARGS_MAX]; /* what follows the name and the number, or NULL */
 	struct json *j;
 };
@@ -80,43 +81,35 @@ get_choice(struct call *c, const char *text, const char *yes, const char *no,
 static void
 do_list(struct call *c)
 {
-	json_object(c->j, NULL);
-	json_array(c->j, "phones");
-	for (unsigned i = 0; i < c->farm->count; i++) {
-		json_object(c->j, NULL);
-		phone_describe(&c->farm->phones[i], c->j);
-		json_end(c->j);
-	}
-	json_end(c->j);
-	json_end(c->j);
+	farm_list(c->farm, c->j, NULL, gadget_describe);
 }
 
 static void
 do_plug(struct call *c)
 {
-	phone_plug(c->phone);
+	gadget_plug(c->gadget);
 	succeed(c);
 }
 
 static void
 do_unplug(struct call *c)
 {
-	phone_unplug(c->phone);
+	gadget_unplug(c->gadget);
 	succeed(c);
 }
 
 static void
 do_reset(struct call *c)
 {
-	phone_bounce(c->phone);
+	gadget_bounce(c->gadget);
 	succeed(c);
 }
 
 static void
 set_stall(struct call *c, bool on)
 {
-	device_stall(phone_lock(c->phone), on);
-	phone_unlock(c->phone);
+	device_stall(gadget_lock(c->gadget), on);
+	gadget_unlock(c->gadget);
 	succeed(c);
 }
 
@@ -174,10 +167,10 @@ do_inject(struct call *c)
 		fail(c, "expected pairs of hexadecimal digits");
 		return;
 	}
-	d = phone_lock(c->phone);
-	result = mux_inject(&d->mux, bytes, (size_t)len);
+	d = gadget_lock(c->gadget);
+	result = mux_inject(&phone_of(d)->mux, bytes, (size_t)len);
 	device_pump(d);
-	phone_unlock(c->phone);
+	gadget_unlock(c->gadget);
 	if (result == 0)
 		succeed(c);
 	else
@@ -194,8 +187,9 @@ do_refuse(struct call *c)
 		return;
 	if (c->arg[1] != NULL && !get_choice(c, c->arg[1], "off", "on", &off))
 		return;
-	mux_refuse(&phone_lock(c->phone)->mux, (uint16_t)port, !off);
-	phone_unlock(c->phone);
+	mux_refuse(&phone_of(gadget_lock(c->gadget))->mux, (uint16_t)port,
+	    !off);
+	gadget_unlock(c->gadget);
 	succeed(c);
 }
 
@@ -206,8 +200,8 @@ do_slow(struct call *c)
 
 	if (!get_number(c, c->arg[0], UINT64_C(1000000000000), &rate))
 		return;
-	device_slow(phone_lock(c->phone), rate);
-	phone_unlock(c->phone);
+	device_slow(gadget_lock(c->gadget), rate);
+	gadget_unlock(c->gadget);
 	succeed(c);
 }
 
@@ -220,10 +214,10 @@ do_window(struct call *c)
 
 	if (!get_number(c, c->arg[0], MUX_WINDOW_MAX, &bytes))
 		return;
-	d = phone_lock(c->phone);
-	mux_set_window(&d->mux, (uint32_t)bytes);
+	d = gadget_lock(c->gadget);
+	mux_set_window(&phone_of(d)->mux, (uint32_t)bytes);
 	device_pump(d);
-	phone_unlock(c->phone);
+	gadget_unlock(c->gadget);
 	succeed(c);
 }
 
@@ -234,8 +228,8 @@ do_seq(struct call *c)
 
 	if (!get_number(c, c->arg[0], UINT32_MAX, &seq))
 		return;
-	phone_lock(c->phone)->mux.set.first_seq = (uint32_t)seq;
-	phone_unlock(c->phone);
+	phone_of(gadget_lock(c->gadget))->mux.set.first_seq = (uint32_t)seq;
+	gadget_unlock(c->gadget);
 	succeed(c);
 }
 
@@ -246,8 +240,8 @@ do_hang(struct call *c)
 
 	if (!get_choice(c, c->arg[0], "on", "off", &on))
 		return;
-	device_hang(phone_lock(c->phone), on);
-	phone_unlock(c->phone);
+	device_hang(gadget_lock(c->gadget), on);
+	gadget_unlock(c->gadget);
 	succeed(c);
 }
 
@@ -258,42 +252,62 @@ do_mute(struct call *c)
 
 	if (!get_choice(c, c->arg[0], "on", "off", &on))
 		return;
-	phone_lock(c->phone)->mux.set.mute = on;
-	phone_unlock(c->phone);
+	phone_of(gadget_lock(c->gadget))->mux.set.mute = on;
+	gadget_unlock(c->gadget);
 	succeed(c);
+}
+
+/* By direction it is the endpoint that matters most to that kind; any other is
+ * named by its address. */
+static bool
+get_endpoint(struct call *c, const char *text, uint8_t *out)
+{
+	const struct kind *kind = c->gadget->device->kind;
+	char *end;
+	unsigned long n;
+	bool in;
+
+	if (text == NULL || strncmp(text, "0x", 2) != 0) {
+		if (!get_choice(c, text, "in", "out", &in))
+			return false;
+		*out = in ? kind->main_in : kind->main_out;
+		return true;
+	}
+	n = strtoul(text, &end, 16);
+	*out = (uint8_t)n;
+	if (*end == '\0' && n <= 0xff)
+		return true;
+	fail(c, "%s: expected an endpoint's address, 0x01 to 0x8f", text);
+	return false;
 }
 
 static void
 do_halt(struct call *c)
 {
-	bool in, done;
+	uint8_t address;
+	bool done;
 
-	if (!get_choice(c, c->arg[0], "in", "out", &in))
+	if (!get_endpoint(c, c->arg[0], &address))
 		return;
-	done = device_halt(phone_lock(c->phone), in);
-	phone_unlock(c->phone);
+	done = device_halt(gadget_lock(c->gadget), address);
+	gadget_unlock(c->gadget);
 	if (done)
 		succeed(c);
 	else
-		fail(c, "the phone has no mux endpoint at the moment");
+		fail(c, "the %s has no such endpoint at the moment",
+		    c->gadget->device->kind->name);
+}
+
+static void
+report_all(struct gadget *g, struct json *j)
+{
+	gadget_report(g, j, true);
 }
 
 static void
 do_counters(struct call *c)
 {
-	json_object(c->j, NULL);
-	json_array(c->j, "phones");
-	for (unsigned i = 0; i < c->farm->count; i++) {
-		struct phone *p = &c->farm->phones[i];
-
-		if (c->phone != NULL && c->phone != p)
-			continue;
-		json_object(c->j, NULL);
-		phone_report(p, c->j, true);
-		json_end(c->j);
-	}
-	json_end(c->j);
-	json_end(c->j);
+	farm_list(c->farm, c->j, c->gadget, report_all);
 }
 
 static void
@@ -303,11 +317,16 @@ do_quit(struct call *c)
 	succeed(c);
 }
 
-enum number { NO_NUMBER, MAY_HAVE_NUMBER, NEEDS_NUMBER };
+enum number {
+	NO_NUMBER,
+	MAY_HAVE_NUMBER,
+	NEEDS_NUMBER,
+	NEEDS_PHONE, /* the number of a phone */
+};
 
 static const struct command {
 	const char *name;
-	enum number number; /* of a phone, from 1 */
+	enum number number; /* of a device, from 1 */
 	int most;           /* arguments behind it */
 	void (*run)(struct call *c);
 } commands[] = {
@@ -320,12 +339,12 @@ static const struct command {
 	{ "resume", NEEDS_NUMBER, 0, do_resume },
 	{ "slow", NEEDS_NUMBER, 1, do_slow },
 	{ "hang", NEEDS_NUMBER, 1, do_hang },
-	{ "mute", NEEDS_NUMBER, 1, do_mute },
 	{ "halt", NEEDS_NUMBER, 1, do_halt },
-	{ "inject", NEEDS_NUMBER, 1, do_inject },
-	{ "refuse", NEEDS_NUMBER, 2, do_refuse },
-	{ "window", NEEDS_NUMBER, 1, do_window },
-	{ "seq", NEEDS_NUMBER, 1, do_seq },
+	{ "mute", NEEDS_PHONE, 1, do_mute },
+	{ "inject", NEEDS_PHONE, 1, do_inject },
+	{ "refuse", NEEDS_PHONE, 2, do_refuse },
+	{ "window", NEEDS_PHONE, 1, do_window },
+	{ "seq", NEEDS_PHONE, 1, do_seq },
 	{ "quit", NO_NUMBER, 0, do_quit },
 };
 
@@ -354,21 +373,30 @@ find_command(const char *name)
 	return NULL;
 }
 
-/* Takes the phone's number from the words.  False, and an error: none such. */
+/* Takes the device's number from the words.  False, and an error: none such,
+ * or of the wrong kind. */
 static bool
-take_phone(struct call *c, enum number number, char **word, int *count)
+take_number(struct call *c, const struct command *command, char **word,
+    int *count)
 {
 	uint64_t n;
 
-	if (number == NO_NUMBER || (number == MAY_HAVE_NUMBER && *count == 0))
+	if (command->number == NO_NUMBER ||
+	    (command->number == MAY_HAVE_NUMBER && *count == 0))
 		return true;
 	if (!get_number(c, *count > 0 ? word[0] : NULL, c->farm->count, &n))
 		return false;
 	if (n == 0) {
-		fail(c, "phones are numbered from 1");
+		fail(c, "devices are numbered from 1");
 		return false;
 	}
-	c->phone = &c->farm->phones[n - 1];
+	c->gadget = &c->farm->gadgets[n - 1];
+	if (command->number == NEEDS_PHONE &&
+	    phone_of(c->gadget->device) == NULL) {
+		fail(c, "%s: device %u is a %s, not a phone", command->name,
+		    (unsigned)n, c->gadget->device->kind->name);
+		return false;
+	}
 	--*count;
 	memmove(word, word + 1, (size_t)*count * sizeof *word);
 	return true;
@@ -399,7 +427,7 @@ command_run(struct farm *f, char *line, struct json *j)
 		fail(&c, "%s: too many arguments", command->name);
 		return;
 	}
-	if (!take_phone(&c, command->number, word, &count))
+	if (!take_number(&c, command, word, &count))
 		return;
 	if (count > command->most) {
 		fail(&c, "%s: too many arguments", command->name);

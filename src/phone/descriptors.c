@@ -5,45 +5,39 @@
 
 #include "base/cursor.h"
 
-/* What one descriptor is written for: a profile, but "other speed" is full
- * speed, at which the phone cannot be had otherwise. */
+/* What one descriptor is written for.  "Other speed" is full speed, too. */
 struct speed_rules {
+	uint16_t usb;            /* bcdUSB */
+	uint8_t control_packet;  /* bMaxPacketSize0, as it stands there */
+	uint8_t power_unit;      /* of bMaxPower, in mA */
 	uint16_t bulk_packet;
-	uint8_t max_power; /* for 500 mA, in the speed's own unit */
+	uint16_t interrupt_max, iso_max; /* largest packets */
 	bool companions;
 };
-static const struct speed_rules full_speed = { 64, 250, false };
-static const struct speed_rules high_speed = { 512, 250, false };
-static const struct speed_rules super_speed = { 1024, 62, true };
-
-static const struct speed_rules *
-rules_of(enum desc_speed speed)
-{
-	return speed == DESC_SUPER ? &super_speed : &high_speed;
-}
+static const struct speed_rules rules[] = {
+	[DESC_FULL] = { 0x0110, 64, 2, 64, 64, 1023, false },
+	[DESC_HIGH] = { 0x0200, 64, 2, 512, 1024, 1024, false },
+	/* Super speed has the packet of endpoint 0 as a power of 2. */
+	[DESC_SUPER] = { 0x0300, 9, 8, 1024, 1024, 1024, true },
+};
 
 uint16_t
-desc_bulk_packet(enum desc_speed speed)
+desc_packet(const struct desc_endpoint *e, enum desc_speed speed)
 {
-	return rules_of(speed)->bulk_packet;
-}
+	const unsigned kind = e->attributes & 3;
+	const uint16_t most = kind == DESC_BULK ? rules[speed].bulk_packet
+	    : kind == DESC_INTERRUPT		? rules[speed].interrupt_max
+						: rules[speed].iso_max;
 
-unsigned
-desc_configurations(unsigned mode)
-{
-	unsigned count;
-
-	desc_table(mode, &count);
-	return count;
+	return e->packet != 0 && e->packet < most ? e->packet : most;
 }
 
 const struct desc_configuration *
-desc_configuration(unsigned mode, unsigned value)
+desc_configuration(const struct desc_device *d, unsigned value)
 {
-	unsigned count;
-	const struct desc_configuration *table = desc_table(mode, &count);
-
-	return value >= 1 && value <= count ? &table[value - 1] : NULL;
+	return value >= 1 && value <= d->configuration_count
+	    ? &d->configurations[value - 1]
+	    : NULL;
 }
 
 const struct desc_interface *
@@ -60,32 +54,38 @@ desc_setting(const struct desc_configuration *c, unsigned number,
 static void
 write_device(struct writer *w, const struct desc_profile *p)
 {
-	const bool super = p->speed == DESC_SUPER;
+	const struct desc_device *d = p->device;
 
 	write_u8(w, 18);
 	write_u8(w, DESC_DEVICE);
-	write_le16(w, super ? 0x0300 : 0x0200);
-	write_zeros(w, 3);          /* class: each interface has its own */
-	write_u8(w, super ? 9 : 64); /* of endpoint 0; super speed: 2 to the 9 */
-	write_le16(w, DESC_VENDOR);
-	write_le16(w, DESC_PRODUCT);
-	write_le16(w, DESC_RELEASE);
+	write_le16(w, rules[p->speed].usb);
+	write_u8(w, d->class);
+	write_u8(w, d->subclass);
+	write_u8(w, d->protocol);
+	write_u8(w, rules[p->speed].control_packet);
+	write_le16(w, d->vendor);
+	write_le16(w, d->product);
+	write_le16(w, d->release);
 	write_u8(w, DESC_S_MANUFACTURER);
 	write_u8(w, DESC_S_PRODUCT);
 	write_u8(w, DESC_S_SERIAL);
-	write_u8(w, (uint8_t)desc_configurations(p->mode));
+	write_u8(w, d->configuration_count);
 }
 
-/* What the device would be at the other speed; there is none at super speed. */
+/* What the device would be at full speed. */
 static void
 write_qualifier(struct writer *w, const struct desc_profile *p)
 {
+	const struct desc_device *d = p->device;
+
 	write_u8(w, 10);
 	write_u8(w, DESC_QUALIFIER);
 	write_le16(w, 0x0200);
-	write_zeros(w, 3);
+	write_u8(w, d->class);
+	write_u8(w, d->subclass);
+	write_u8(w, d->protocol);
 	write_u8(w, 64);
-	write_u8(w, (uint8_t)desc_configurations(p->mode));
+	write_u8(w, d->configuration_count);
 	write_u8(w, 0);
 }
 
@@ -116,10 +116,10 @@ write_bos(struct writer *w)
  * burst, and what a periodic endpoint moves in one interval. */
 static void
 write_endpoint(struct writer *w, const struct desc_endpoint *e,
-    const struct speed_rules *rules)
+    enum desc_speed speed)
 {
 	const unsigned kind = e->attributes & 3;
-	const uint16_t packet = e->packet != 0 ? e->packet : rules->bulk_packet;
+	const uint16_t packet = desc_packet(e, speed);
 
 	write_u8(w, 7);
 	write_u8(w, DESC_ENDPOINT);
@@ -127,7 +127,7 @@ write_endpoint(struct writer *w, const struct desc_endpoint *e,
 	write_u8(w, e->attributes);
 	write_le16(w, packet);
 	write_u8(w, e->interval);
-	if (!rules->companions)
+	if (!rules[speed].companions)
 		return;
 	write_u8(w, 6);
 	write_u8(w, DESC_SS_COMPANION);
@@ -138,7 +138,7 @@ write_endpoint(struct writer *w, const struct desc_endpoint *e,
 
 static void
 write_setting(struct writer *w, const struct desc_interface *s,
-    const struct speed_rules *rules)
+    enum desc_speed speed)
 {
 	write_u8(w, 9);
 	write_u8(w, DESC_INTERFACE);
@@ -151,23 +151,23 @@ write_setting(struct writer *w, const struct desc_interface *s,
 	write_u8(w, s->name);
 	write_bytes(w, s->extra, s->extra_len);
 	for (unsigned i = 0; i < s->endpoint_count; i++)
-		write_endpoint(w, &s->endpoints[i], rules);
+		write_endpoint(w, &s->endpoints[i], speed);
 }
 
 /* The header, which knows the length of all, is written last. */
 static void
 write_configuration(struct writer *w, const struct desc_profile *p,
-    enum desc_type type, unsigned index, const struct speed_rules *rules)
+    enum desc_type type, unsigned index, enum desc_speed speed)
 {
 	const struct desc_configuration *c =
-	    desc_configuration(p->mode, index + 1);
+	    desc_configuration(p->device, index + 1);
 	struct writer head = *w;
 
 	if (c == NULL)
 		return;
 	write_room(w, 9);
 	for (unsigned i = 0; i < c->setting_count; i++)
-		write_setting(w, c->settings[i], rules);
+		write_setting(w, c->settings[i], speed);
 
 	write_u8(&head, 9);
 	write_u8(&head, (uint8_t)type);
@@ -175,8 +175,9 @@ write_configuration(struct writer *w, const struct desc_profile *p,
 	write_u8(&head, c->interface_count);
 	write_u8(&head, (uint8_t)(index + 1));
 	write_u8(&head, c->name);
-	write_u8(&head, 0xc0); /* its battery powers it */
-	write_u8(&head, rules->max_power);
+	write_u8(&head, 0xc0); /* it has power of its own */
+	write_u8(&head,
+	    (uint8_t)(p->device->milliamps / rules[speed].power_unit));
 }
 
 static void
@@ -192,8 +193,10 @@ static void
 get_string(struct writer *w, const struct desc_profile *p, unsigned index,
     uint16_t language)
 {
-	const char *text =
-	    index == DESC_S_SERIAL ? p->serial : desc_text(index);
+	const struct desc_device *d = p->device;
+	const char *text = index == DESC_S_SERIAL ? p->serial
+	    : index < d->text_count		  ? d->texts[index]
+						  : NULL;
 
 	if (index == DESC_S_LANGUAGES) {
 		write_u8(w, 4);
@@ -208,7 +211,6 @@ desc_get(const struct desc_profile *p, uint16_t value, uint16_t index,
     uint8_t out[DESC_LEN_MAX])
 {
 	struct writer w = writer_over(out, DESC_LEN_MAX);
-	const bool super = p->speed == DESC_SUPER;
 	const unsigned which = value & 0xff;
 
 	switch (value >> 8) {
@@ -217,23 +219,22 @@ desc_get(const struct desc_profile *p, uint16_t value, uint16_t index,
 			write_device(&w, p);
 		break;
 	case DESC_CONFIGURATION:
-		write_configuration(&w, p, DESC_CONFIGURATION, which,
-		    rules_of(p->speed));
+		write_configuration(&w, p, DESC_CONFIGURATION, which, p->speed);
 		break;
 	case DESC_STRING:
 		get_string(&w, p, which, index);
 		break;
 	case DESC_QUALIFIER:
-		if (!super && which == 0)
+		if (p->speed == DESC_HIGH && which == 0)
 			write_qualifier(&w, p);
 		break;
 	case DESC_OTHER_SPEED:
-		if (!super)
+		if (p->speed == DESC_HIGH)
 			write_configuration(&w, p, DESC_OTHER_SPEED, which,
-			    &full_speed);
+			    DESC_FULL);
 		break;
 	case DESC_BOS:
-		if (super && which == 0)
+		if (p->speed == DESC_SUPER && which == 0)
 			write_bos(&w);
 		break;
 	}

@@ -3,11 +3,10 @@
 #define MUXD_PHONE_DESCRIPTORS_H
 
 /*
- * What the phone tells of itself: the USB descriptors of an iPhone, made from
- * tables (desc_tables.c), for each speed and each of the device modes.
+ * What a device tells of itself: its USB descriptors, made from tables for each
+ * speed.  The tables are its kind's (phone_tables.c and others).
  *
- * Sources: USB 2.0 chapter 9, USB 3.2 chapter 9 (companion descriptors, BOS);
- * for the modes and which interfaces each has, usbmuxd's usb.c.
+ * Sources: USB 2.0 chapter 9, USB 3.2 chapter 9 (companion descriptors, BOS).
  *
  * Pure; any thread.
  */
@@ -16,20 +15,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DESC_VENDOR 0x05ac
-#define DESC_PRODUCT 0x12a8
-#define DESC_RELEASE 0x1504 /* bcdDevice */
-
-/* The pair that carries the mux protocol. */
-#define DESC_MUX_OUT 0x04
-#define DESC_MUX_IN 0x85
-
-#define DESC_MODES 5 /* device modes are 1 .. 5 */
-#define DESC_MODE_INITIAL 1
-
 #define DESC_LANGUAGE 0x0409
 
+/* A device of full speed cannot be had faster; one of high speed tells also
+ * what it would be at full speed. */
 enum desc_speed {
+	DESC_FULL,
 	DESC_HIGH,
 	DESC_SUPER,
 };
@@ -57,7 +48,9 @@ enum desc_transfer { /* the low bits of bmAttributes */
 struct desc_endpoint {
 	uint8_t address;
 	uint8_t attributes; /* enum desc_transfer and, for ISO, its kind */
-	uint16_t packet;    /* 0: what the speed gives a bulk endpoint */
+	/* 0: what the speed gives a bulk endpoint.  Cut to what the speed
+	 * allows others. */
+	uint16_t packet;
 	uint8_t interval;
 };
 
@@ -81,10 +74,33 @@ struct desc_configuration {
 	const struct desc_interface *const *settings;
 };
 
+/* Indices of the strings that each device has. */
+enum desc_string {
+	DESC_S_LANGUAGES,
+	DESC_S_MANUFACTURER,
+	DESC_S_PRODUCT,
+	DESC_S_SERIAL,
+	DESC_S_OWN, /* the first of the kind's own */
+};
+
+struct desc_device {
+	uint16_t vendor, product;
+	uint16_t release; /* bcdDevice */
+	uint8_t class, subclass, protocol;
+	uint16_t milliamps;
+	/* By index, ASCII; NULL: none.  Languages and the serial number are not
+	 * looked for here. */
+	const char *const *texts;
+	uint8_t text_count;
+	uint8_t configuration_count;
+	const struct desc_configuration *configurations;
+};
+
+/* A device as it is plugged in. */
 struct desc_profile {
+	const struct desc_device *device;
 	enum desc_speed speed;
-	unsigned mode;      /* 1 .. DESC_MODES */
-	const char *serial; /* the string as on the bus: without a hyphen */
+	const char *serial; /* the string as on the bus */
 };
 
 #define DESC_LEN_MAX 512 /* of any descriptor here, a whole configuration's too */
@@ -97,45 +113,15 @@ struct desc_profile {
 size_t desc_get(const struct desc_profile *p, uint16_t value, uint16_t index,
     uint8_t out[DESC_LEN_MAX]);
 
-/* How many configurations a mode has. */
-unsigned desc_configurations(unsigned mode);
-
-/* By bConfigurationValue; NULL when the mode has none such. */
-const struct desc_configuration *desc_configuration(unsigned mode,
-    unsigned value);
+/* By bConfigurationValue; NULL when the device has none such. */
+const struct desc_configuration *desc_configuration(
+    const struct desc_device *d, unsigned value);
 
 /* NULL when the configuration has no such interface or setting. */
 const struct desc_interface *desc_setting(const struct desc_configuration *c,
     unsigned number, unsigned alternate);
 
-/* Bulk packet of a speed: wMaxPacketSize. */
-uint16_t desc_bulk_packet(enum desc_speed speed);
-
-/* desc_tables.c: the configurations of a mode, and the fixed strings (ASCII;
- * NULL when there is none of that index). */
-const struct desc_configuration *desc_table(unsigned mode, unsigned *count);
-const char *desc_text(unsigned index);
-
-/* Indices of strings. */
-enum desc_string {
-	DESC_S_LANGUAGES,
-	DESC_S_MANUFACTURER,
-	DESC_S_PRODUCT,
-	DESC_S_SERIAL,
-	DESC_S_PTP,
-	DESC_S_AUDIO,
-	DESC_S_PTP_MUX,
-	DESC_S_PTP_MUX_ETHERNET,
-	DESC_S_MUX,
-	DESC_S_ETHERNET,
-	DESC_S_VALERIA,
-	DESC_S_NCM,
-	DESC_S_NCM_DATA,
-	DESC_S_MAC,
-	DESC_S_PTP_MUX_VALERIA,
-	DESC_S_PTP_MUX_NCM,
-	DESC_S_PTP_MUX_ETHERNET_NCM,
-	DESC_S_COUNT,
-};
+/* wMaxPacketSize at that speed. */
+uint16_t desc_packet(const struct desc_endpoint *e, enum desc_speed speed);
 
 #endif

@@ -2,7 +2,10 @@
 #include "phone/device.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "phone/kinds.h"
 
 /* The URB's backend_state. */
 enum { URB_DONE, URB_WAITS };
@@ -45,98 +48,119 @@ dequeue(struct endpoint *e)
 	e->first = next_of(urb);
 	if (e->first == NULL)
 		e->last = NULL;
+	e->progress = 0;
 	urb->backend_state = URB_DONE;
 	return urb;
 }
 
-/* Takes one out of the middle. */
+/* Takes out one that is not the first. */
 static void
 remove_urb(struct endpoint *e, struct usbip_urb *urb)
 {
-	struct usbip_urb *before = NULL, *at = e->first;
+	struct usbip_urb *before = e->first;
 
-	while (at != urb) {
-		before = at;
-		at = next_of(at);
-	}
-	if (before == NULL) {
-		dequeue(e);
-		return;
-	}
+	while (next_of(before) != urb)
+		before = next_of(before);
 	set_next(before, next_of(urb));
 	if (e->last == urb)
 		e->last = before;
 	urb->backend_state = URB_DONE;
 }
 
+/* What of it has been moved counts, also when it ends early. */
+static void
+finish_first(struct endpoint *e, int status)
+{
+	const uint32_t moved = e->progress;
+
+	usbip_urb_complete(dequeue(e), status, moved);
+}
+
 void
 device_flush(struct device *d, unsigned index, int status)
 {
-	struct usbip_urb *urb;
+	struct endpoint *e = &d->ep[index];
 
-	while ((urb = dequeue(&d->ep[index])) != NULL)
-		usbip_urb_complete(urb, status, 0);
+	while (e->first != NULL)
+		finish_first(e, status);
 }
 
 /* ---- Life --------------------------------------------------------------- */
 
 /*
- * device_init, device_restart and device_configure are three depths of the same
- * thing: a phone that has been made; one that has come to a bus; one that has
- * been configured.  Counters live as long as the first, the session of the mux
- * no longer than the last.
+ * device_new, device_restart and device_configure are three depths of the same
+ * thing: a device that has been made; one that has come to a bus; one that has
+ * been configured.  Counters live as long as the first, a session no longer
+ * than the last.
  */
 
-void
-device_init(struct device *d, const struct identity *id, enum desc_speed speed)
+struct device *
+device_new(const struct kind *kind, const struct identity *id,
+    enum desc_speed speed, char *options, struct cause *why)
 {
-	memset(d, 0, sizeof *d);
-	d->id = id;
-	d->profile = (struct desc_profile){
-		.speed = speed,
-		.mode = DESC_MODE_INITIAL,
-		.serial = id->serial,
-	};
-	strict_init(&d->strict, id->index);
-	mux_init(&d->mux, &d->strict, id);
-	frame_init(&d->frame, &d->mux, desc_bulk_packet(speed));
+	struct device *d = calloc(1, kind->size);
+
+	if (d == NULL) {
+		cause_set(why, "%s %u: out of memory", kind->name, id->index);
+		return NULL;
+	}
+	d->kind = kind;
+	d->id = *id;
+	d->profile.speed = speed;
 	d->due = MOMENT_NEVER;
+	if (kind->defaults != NULL)
+		kind->defaults(d);
+	if (kinds_take_options(d, options, why) < 0 ||
+	    kind->init(d, why) < 0) {
+		free(d);
+		return NULL;
+	}
+	d->profile.serial = d->id.serial;
+	return d;
 }
 
 void
-device_fini(struct device *d)
+device_free(struct device *d)
 {
-	mux_fini(&d->mux);
+	if (d == NULL)
+		return;
+	if (d->kind->fini != NULL)
+		d->kind->fini(d);
+	free(d);
 }
 
 void
 device_restart(struct device *d)
 {
-	device_configure(d, 0);
+	device_configure(d, d->configured);
 	device_flush(d, 0, USBIP_ESHUTDOWN);
 	d->out.free_at = d->in.free_at = (struct moment){ 0 };
 	d->due = MOMENT_NEVER;
 }
 
+static void
+drop_endpoint(struct device *d, unsigned index)
+{
+	device_flush(d, index, USBIP_ESHUTDOWN);
+	d->ep[index] = (struct endpoint){ 0 };
+}
+
 void
 device_select(struct device *d, const struct desc_interface *setting)
 {
-	const bool is_mux = setting->class == 0xff &&
-	    setting->subclass == 0xfe && setting->protocol == 2;
-
 	for (unsigned i = 1; i < DEVICE_ENDPOINTS; i++)
-		if (d->ep[i].kind != 0 &&
-		    d->ep[i].interface == setting->number) {
-			device_flush(d, i, USBIP_ESHUTDOWN);
-			d->ep[i] = (struct endpoint){ 0 };
-		}
+		if (d->ep[i].transfer != 0 &&
+		    d->ep[i].setting->number == setting->number)
+			drop_endpoint(d, i);
 	for (unsigned i = 0; i < setting->endpoint_count; i++) {
 		const struct desc_endpoint *e = &setting->endpoints[i];
 
 		d->ep[device_endpoint_index(e->address)] = (struct endpoint){
-			.kind = e->attributes & 3,
-			.interface = setting->number,
-			.mux = is_mux,
+			.address = e->address,
+			.transfer = e->attributes & 3,
+			.interval = e->interval,
+			.packet = desc_packet(e, d->profile.speed),
+			.setting = setting,
 		};
 	}
 	d->alternate[setting->number] = setting->alternate;
@@ -146,15 +170,12 @@ void
 device_configure(struct device *d, uint8_t value)
 {
 	const struct desc_configuration *c =
-	    desc_configuration(d->profile.mode, value);
+	    desc_configuration(d->profile.device, value);
 
-	for (unsigned i = 1; i < DEVICE_ENDPOINTS; i++) {
-		device_flush(d, i, USBIP_ESHUTDOWN);
-		d->ep[i] = (struct endpoint){ 0 };
-	}
-	frame_reset_out(&d->frame);
-	frame_reset_in(&d->frame);
-	mux_reset(&d->mux);
+	for (unsigned i = 1; i < DEVICE_ENDPOINTS; i++)
+		drop_endpoint(d, i);
+	if (d->kind->reset != NULL)
+		d->kind->reset(d);
 	memset(d->alternate, 0, sizeof d->alternate);
 	d->configuration = c != NULL ? value : 0;
 	for (unsigned i = 0; c != NULL && i < c->setting_count; i++)
@@ -162,24 +183,61 @@ device_configure(struct device *d, uint8_t value)
 			device_select(d, c->settings[i]);
 }
 
+static uint32_t
+usbip_speed(enum desc_speed speed)
+{
+	switch (speed) {
+	case DESC_FULL:
+		return USBIP_SPEED_FULL;
+	case DESC_HIGH:
+		return USBIP_SPEED_HIGH;
+	case DESC_SUPER:
+		return USBIP_SPEED_SUPER;
+	}
+	return USBIP_SPEED_UNKNOWN;
+}
+
+/* The interfaces are those of the configuration that it comes in. */
+static void
+describe_interfaces(const struct device *d, struct usbip_description *out)
+{
+	const struct desc_configuration *c =
+	    desc_configuration(d->profile.device, d->configured);
+	uint8_t n = 0;
+
+	for (unsigned i = 0; c != NULL && i < c->setting_count; i++)
+		if (c->settings[i]->alternate == 0)
+			out->interfaces[n++] = (struct usbip_interface){
+				.interface_class = c->settings[i]->class,
+				.interface_subclass = c->settings[i]->subclass,
+				.interface_protocol = c->settings[i]->protocol,
+			};
+	out->device.configuration = c != NULL;
+	out->device.interface_count = n;
+}
+
 void
 device_describe(const struct device *d, uint8_t address,
     struct usbip_description *out)
 {
+	const struct desc_device *desc = d->profile.device;
 	struct usbip_device_entry *e = &out->device;
 
 	memset(out, 0, sizeof *out);
-	snprintf(e->busid, sizeof e->busid, "%s", d->id->busid);
+	snprintf(e->busid, sizeof e->busid, "%s", d->id.busid);
 	snprintf(e->path, sizeof e->path, "/sys/devices/muxphone/usb%u/%s",
-	    d->id->bus, d->id->busid);
-	e->bus = d->id->bus;
+	    d->id.bus, d->id.busid);
+	e->bus = d->id.bus;
 	e->address = address;
-	e->speed = d->profile.speed == DESC_SUPER ? USBIP_SPEED_SUPER
-						  : USBIP_SPEED_HIGH;
-	e->vendor = DESC_VENDOR;
-	e->product = DESC_PRODUCT;
-	e->release = DESC_RELEASE;
-	e->configurations = (uint8_t)desc_configurations(d->profile.mode);
+	e->speed = usbip_speed(d->profile.speed);
+	e->vendor = desc->vendor;
+	e->product = desc->product;
+	e->release = desc->release;
+	e->device_class = desc->class;
+	e->device_subclass = desc->subclass;
+	e->device_protocol = desc->protocol;
+	e->configurations = desc->configuration_count;
+	describe_interfaces(d, out);
 }
 
 /* ---- The pump ----------------------------------------------------------- */
@@ -190,11 +248,11 @@ pace_allows(struct device *d, const struct pace *p)
 {
 	if (p->rate == 0 || !moment_before(clock_now(), p->free_at))
 		return true;
-	d->due = moment_earlier(d->due, p->free_at);
+	device_wait(d, p->free_at);
 	return false;
 }
 
-/* Time that passed unused is not saved up, so that a slow phone does not make
+/* Time that passed unused is not saved up, so that a slow device does not make
  * up for its rest. */
 static void
 pace_spend(struct pace *p, uint64_t bytes)
@@ -209,78 +267,54 @@ pace_spend(struct pace *p, uint64_t bytes)
 	p->free_at.ns += (int64_t)(bytes * 1000000000 / p->rate);
 }
 
-/* Takes what the host sends, as long as the answers have room.  A URB that is
- * not taken just waits: to the host the phone is busy (it NAKs). */
+/* Serves what waits there.  A URB that is not served just waits: to the host
+ * the device is busy (it NAKs). */
 static bool
-pump_out(struct device *d, struct endpoint *e)
+pump_endpoint(struct device *d, struct endpoint *e)
 {
+	struct pace *pace = endpoint_is_in(e) ? &d->in : &d->out;
 	bool moved = false;
 
-	while (e->first != NULL && mux_accepts(&d->mux) &&
-	    pace_allows(d, &d->out)) {
-		struct usbip_urb *urb = dequeue(e);
+	while (e->first != NULL && pace_allows(d, pace)) {
+		struct outcome end = { USBIP_OK, 0 };
+		const uint32_t before = e->progress;
 
-		frame_out(&d->frame, urb->buffer, urb->length,
-		    (urb->flags & USBIP_ZERO_PACKET) != 0);
-		pace_spend(&d->out, urb->length);
-		usbip_urb_complete(urb, USBIP_OK, urb->length);
+		if (!d->kind->serve(d, e, e->first, &end)) {
+			moved |= e->progress != before;
+			break;
+		}
+		pace_spend(pace,
+		    end.actual > before ? end.actual - before : 0);
+		usbip_urb_complete(dequeue(e), end.status, end.actual);
 		moved = true;
+		if (end.status == USBIP_EPIPE)
+			device_halt(d, e->address);
 	}
 	return moved;
 }
 
-/* Fills what the host has asked for.  A read is completed as soon as there is
- * anything for it: it takes one packet, or a part of one. */
-static bool
-pump_in(struct device *d, struct endpoint *e)
-{
-	bool moved = false, babble;
-	size_t len;
-
-	while (e->first != NULL && pace_allows(d, &d->in) &&
-	    frame_in(&d->frame, e->first->buffer, e->first->length, &len,
-	    &babble)) {
-		pace_spend(&d->in, len);
-		usbip_urb_complete(dequeue(e),
-		    babble ? USBIP_EOVERFLOW : USBIP_OK, (uint32_t)len);
-		moved = true;
-	}
-	return moved;
-}
-
+/* What goes out may make room for what wants in, and the reverse. */
 void
 device_pump(struct device *d)
 {
-	struct endpoint *out = &d->ep[device_endpoint_index(DESC_MUX_OUT)];
-	struct endpoint *in = &d->ep[device_endpoint_index(DESC_MUX_IN)];
 	bool moved;
 
-	d->due = MOMENT_NEVER;
-	if (d->hung || d->stalled || !out->mux)
-		return;
-	/* What goes out may make room for what wants in, and the reverse. */
 	do {
-		moved = pump_out(d, out);
-		moved |= pump_in(d, in);
+		moved = false;
+		d->due = MOMENT_NEVER;
+		if (d->hung || d->stalled)
+			return;
+		for (unsigned i = 1; i < DEVICE_ENDPOINTS; i++)
+			if (d->ep[i].first != NULL)
+				moved |= pump_endpoint(d, &d->ep[i]);
 	} while (moved);
 }
 
 /* ---- URBs --------------------------------------------------------------- */
 
-/* A URB for an endpoint other than 0 that is neither of the mux pair's: OUT is
- * taken and forgotten, IN waits for what never comes. */
-static void
-submit_other(struct device *d, struct usbip_urb *urb)
-{
-	if (usbip_urb_is_in(urb) || urb->iso_count > 0)
-		enqueue(d, urb);
-	else
-		usbip_urb_complete(urb, USBIP_OK, urb->length);
-}
-
 /*
  * What is wrong is answered at once; what is right and cannot be done yet waits
- * in its endpoint's queue.  A phone that hangs does not even look.
+ * in its endpoint's queue.  A device that hangs does not even look.
  */
 void
 device_submit(struct device *d, struct usbip_urb *urb)
@@ -292,12 +326,10 @@ device_submit(struct device *d, struct usbip_urb *urb)
 		enqueue(d, urb);
 	else if ((urb->endpoint & 15) == 0)
 		device_control(d, urb);
-	else if (e->kind == 0 || e->halted)
+	else if (e->transfer == 0 || e->halted)
 		usbip_urb_complete(urb, USBIP_EPIPE, 0);
-	else if ((urb->iso_count > 0) != (e->kind == DESC_ISOCHRONOUS))
+	else if ((urb->iso_count > 0) != (e->transfer == DESC_ISOCHRONOUS))
 		usbip_urb_complete(urb, USBIP_EINVAL, 0);
-	else if (!e->mux)
-		submit_other(d, urb);
 	else {
 		enqueue(d, urb);
 		device_pump(d);
@@ -307,35 +339,52 @@ device_submit(struct device *d, struct usbip_urb *urb)
 void
 device_cancel(struct device *d, struct usbip_urb *urb)
 {
+	struct endpoint *e = &d->ep[device_endpoint_index(urb->endpoint)];
+
 	if (urb->backend_state != URB_WAITS)
 		return;
-	remove_urb(&d->ep[device_endpoint_index(urb->endpoint)], urb);
+	if (urb == e->first) {
+		finish_first(e, USBIP_ECONNRESET);
+		return;
+	}
+	remove_urb(e, urb);
 	usbip_urb_complete(urb, USBIP_ECONNRESET, 0);
 }
 
-/* Afterwards everything that has waited is submitted as if it came just now:
- * requests first, because what they change decides about the rest. */
+/* Submits what has waited in a queue as if it came just now. */
+static void
+submit_again(struct device *d, struct usbip_urb *waiting)
+{
+	while (waiting != NULL) {
+		struct usbip_urb *urb = waiting;
+
+		waiting = next_of(urb);
+		device_submit(d, urb);
+	}
+}
+
+/* Requests come first afterwards, because what they change decides about the
+ * rest; a transfer that was half done goes on where it was. */
 void
 device_hang(struct device *d, bool on)
 {
-	struct usbip_urb *waiting[DEVICE_ENDPOINTS];
+	struct endpoint was[DEVICE_ENDPOINTS];
 
 	if (on == d->hung)
 		return;
 	d->hung = on;
 	if (on)
 		return;
+	memcpy(was, d->ep, sizeof was);
 	for (unsigned i = 0; i < DEVICE_ENDPOINTS; i++) {
-		waiting[i] = d->ep[i].first;
 		d->ep[i].first = d->ep[i].last = NULL;
+		d->ep[i].progress = 0;
 	}
-	for (unsigned i = 0; i < DEVICE_ENDPOINTS; i++)
-		while (waiting[i] != NULL) {
-			struct usbip_urb *urb = waiting[i];
-
-			waiting[i] = next_of(urb);
-			device_submit(d, urb);
-		}
+	for (unsigned i = 0; i < DEVICE_ENDPOINTS; i++) {
+		if (d->ep[i].transfer != 0 && !d->ep[i].halted)
+			d->ep[i].progress = was[i].progress;
+		submit_again(d, was[i].first);
+	}
 	device_pump(d);
 }
 
@@ -355,12 +404,11 @@ device_slow(struct device *d, uint64_t bytes_per_second)
 }
 
 bool
-device_halt(struct device *d, bool in)
+device_halt(struct device *d, uint8_t address)
 {
-	const unsigned i =
-	    device_endpoint_index(in ? DESC_MUX_IN : DESC_MUX_OUT);
+	const unsigned i = device_endpoint_index(address);
 
-	if (!d->ep[i].mux)
+	if (i == 0 || d->ep[i].transfer == 0)
 		return false;
 	d->ep[i].halted = true;
 	device_flush(d, i, USBIP_EPIPE);

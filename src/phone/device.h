@@ -3,38 +3,139 @@
 #define MUXD_PHONE_DEVICE_H
 
 /*
- * The phone as a USB device: endpoints with the URBs that wait on them,
- * configurations, control requests, and the pump between the mux endpoints and
- * the mux.
+ * A USB device that exists in software only, and the contract with what it is:
+ * its kind.
+ *
+ * Every device does here what USB's chapter 9 has all devices do: standard
+ * requests, configurations and alternate settings, halts, URBs that wait on
+ * their endpoints, and what testers do to it (hang, stall, slow, halt).  The
+ * kind has the descriptors, as tables; requests of its class or vendor; and
+ * what becomes of a transfer.
  *
  * A URB that the device owns is in the queue of its endpoint; everything else
  * has been completed.  URBs are completed with usbip_urb_complete(), which
  * never blocks.
  *
- * Belongs to one phone; its lock is held around every call.
+ * Belongs to one gadget; its lock is held around every call.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cause.h"
 #include "base/clock.h"
 #include "phone/descriptors.h"
-#include "phone/frame.h"
 #include "phone/identity.h"
-#include "phone/mux.h"
-#include "phone/strict.h"
 #include "usbip/server.h"
 
 #define DEVICE_ENDPOINTS 32 /* 16 numbers, OUT and IN */
 #define DEVICE_INTERFACES 8
 
+struct json;
+
+/* ---- What a kind of device is ------------------------------------------- */
+
+struct setup {
+	uint8_t type, request;
+	uint16_t value, index, length;
+};
+
+/* bmRequestType and bRequest as one number, for tables of requests. */
+#define SETUP_CODE(type, request) ((type) << 8 | (request))
+static inline unsigned
+setup_code(const struct setup *s)
+{
+	return (unsigned)SETUP_CODE(s->type, s->request);
+}
+
+#define DEVICE_STALL (-1)
+
 struct endpoint {
-	uint8_t kind; /* enum desc_transfer; 0: not in this configuration */
-	uint8_t interface;
-	bool mux; /* of the pair that carries the mux protocol */
+	uint8_t address;
+	uint8_t transfer; /* enum desc_transfer; 0: not at the moment */
+	uint8_t interval; /* bInterval */
+	uint16_t packet;  /* wMaxPacketSize */
+	const struct desc_interface *setting; /* whose it is */
 	bool halted;
 	struct usbip_urb *first, *last; /* waiting, in the order of arrival */
+	/* Bytes of the first that have been moved already, for kinds that serve
+	 * transfers in part. */
+	uint32_t progress;
 };
+
+static inline bool
+endpoint_is_in(const struct endpoint *e)
+{
+	return (e->address & 0x80) != 0;
+}
+
+/* How a transfer has ended. */
+struct outcome {
+	int status; /* enum usbip_errno; USBIP_EPIPE also halts the endpoint */
+	uint32_t actual;
+};
+
+struct device;
+
+struct kind {
+	const char *name;
+	size_t size; /* of its structure, whose first member is struct device */
+	/* The endpoints that a tester means by "in" and "out"; 0: none. */
+	uint8_t main_in, main_out;
+
+	/* What the options may change, in a structure that is all zeros.  May be
+	 * NULL. */
+	void (*defaults)(struct device *d);
+	/* One option, that is none of those that all kinds have; `value` is NULL
+	 * when there is none.  May be NULL: there are no others.  0, or -1 and a
+	 * cause. */
+	int (*option)(struct device *d, const char *name, const char *value,
+	    struct cause *why);
+	/* After the options, with profile.speed and id set: sets profile.device,
+	 * and whatever lasts as long as the device.  0, or -1 and a cause. */
+	int (*init)(struct device *d, struct cause *why);
+	/* May be NULL. */
+	void (*fini)(struct device *d);
+
+	/* It is about to be plugged in: by itself after `leaving`, or by
+	 * somebody.  May be NULL. */
+	void (*arrive)(struct device *d, bool by_itself);
+	/* A new beginning: a configuration is about to be set, or taken away.
+	 * Nothing waits on any endpoint but 0.  May be NULL. */
+	void (*reset)(struct device *d);
+	/* The host has reset it; reset() has been called.  May be NULL. */
+	void (*bus_reset)(struct device *d);
+	/* The host clears a halt; e->halted tells whether there is one.  May be
+	 * NULL. */
+	void (*clear)(struct device *d, struct endpoint *e);
+
+	/*
+	 * A request that is not one of USB's standard ones for all devices.  IN:
+	 * puts at most `len` bytes into `data`, and returns how many (see
+	 * device_answer()).  OUT: `len` bytes are there; returns 0.  In both
+	 * cases DEVICE_STALL is a refusal.  May be NULL: there are none.
+	 */
+	int (*control)(struct device *d, const struct setup *s, uint8_t *data,
+	    size_t len);
+	/*
+	 * Does what can be done for the first transfer on an endpoint that is
+	 * neither halted nor 0.  True: it has ended, as `out` tells (which is 0
+	 * and 0 before).  False: it goes on waiting; the kind may have moved a
+	 * part of it, told in e->progress, and has called device_wait() when
+	 * only time is lacking.  May be NULL: there are no endpoints but 0.
+	 */
+	bool (*serve)(struct device *d, struct endpoint *e,
+	    struct usbip_urb *urb, struct outcome *out);
+
+	/* Members of the object that is open: how it is (may be NULL); what it
+	 * has counted, with `more` in every detail. */
+	void (*describe)(const struct device *d, struct json *j);
+	void (*report)(const struct device *d, struct json *j, bool more);
+	/* What the host did that it must not.  May be NULL. */
+	uint64_t (*violations)(const struct device *d);
+};
+
+/* ---- Device ------------------------------------------------------------- */
 
 /* So many bytes a second, one transfer after another. */
 struct pace {
@@ -43,12 +144,13 @@ struct pace {
 };
 
 struct device {
-	const struct identity *id;
-	struct strict strict;
-	struct mux mux;
-	struct frame frame;
-
+	const struct kind *kind;
+	struct identity id;
 	struct desc_profile profile;
+	/* It comes to the bus in the first configuration, as a device does that
+	 * a host has seen already; otherwise in none. */
+	bool configured;
+
 	uint8_t configuration; /* bConfigurationValue; 0: unconfigured */
 	uint8_t alternate[DEVICE_INTERFACES];
 	struct endpoint ep[DEVICE_ENDPOINTS];
@@ -56,45 +158,68 @@ struct device {
 	uint64_t resets; /* by the host */
 	/* What testers do to it.  Neither ends anything: it waits. */
 	bool hung;    /* answers nothing, not even control requests */
-	bool stalled; /* the mux endpoints move nothing */
+	bool stalled; /* no endpoint but 0 moves anything */
 	struct pace out, in;
 	/* When device_pump() is due though nothing happens. */
 	struct moment due;
-	/* SET_MODE, or a reset that ends a mode, has been heard: the phone is to
-	 * leave the bus and to come back in this mode.  0: no. */
-	unsigned next_mode;
+	/* It is to leave the bus and to come back: its kind's wish. */
+	bool leaving;
 };
 
-/* `id` must outlive it. */
-void device_init(struct device *d, const struct identity *id,
-    enum desc_speed speed);
+/*
+ * A device of that kind, which takes over a copy of `id`; `options` is what
+ * --device says behind the kind's name (cut into pieces here), or NULL.  NULL
+ * and a cause when an option is wrong or memory has run out.
+ */
+struct device *device_new(const struct kind *kind, const struct identity *id,
+    enum desc_speed speed, char *options, struct cause *why);
 /* When no URB waits. */
-void device_fini(struct device *d);
+void device_free(struct device *d);
 
-/* As it is when it has just come to the bus: unconfigured, no session.  What
- * still waits is completed with USBIP_ESHUTDOWN. */
+/* As it is when it has just come to the bus: no configuration, no session.
+ * What still waits is completed with USBIP_ESHUTDOWN. */
 void device_restart(struct device *d);
 
 /* Takes the URB: completes it at once, or when its turn comes. */
 void device_submit(struct device *d, struct usbip_urb *urb);
-/* Completes it with USBIP_ECONNRESET, unless it has been completed.  A URB that
- * still waits has moved nothing: transfers are not served in part. */
+/* Completes it with USBIP_ECONNRESET, unless it has been completed. */
 void device_cancel(struct device *d, struct usbip_urb *urb);
 
-/* Moves what can be moved between the mux endpoints and the mux. */
+/* Moves what can be moved. */
 void device_pump(struct device *d);
 
 /* A tester's doings; each lets go what it held up. */
 void device_hang(struct device *d, bool on);
 void device_stall(struct device *d, bool on);
 void device_slow(struct device *d, uint64_t bytes_per_second);
-/* Halts a mux endpoint as a device does that has met an error: until the host
+/* Halts an endpoint as a device does that has met an error: until the host
  * clears it.  False: it is not there. */
-bool device_halt(struct device *d, bool in);
+bool device_halt(struct device *d, uint8_t address);
 
 /* What the device tells of its place and kind, for DEVLIST and IMPORT. */
 void device_describe(const struct device *d, uint8_t address,
     struct usbip_description *out);
+
+/* ---- device_info.c ------------------------------------------------------ */
+
+/* Room for all descriptors of any device here. */
+#define DEVICE_INFO_MAX 8192
+
+/* Records for usbip_description.info: all descriptors that can be asked for, but
+ * those of other speeds.  How many bytes. */
+size_t device_info(const struct device *d, uint8_t out[DEVICE_INFO_MAX]);
+
+/* ---- For kinds ---------------------------------------------------------- */
+
+/* Cuts an answer of `n` bytes to the `len` that control() may give. */
+int device_answer(uint8_t *data, size_t len, const void *bytes, size_t n);
+
+/* serve(): pump again then. */
+static inline void
+device_wait(struct device *d, struct moment until)
+{
+	d->due = moment_earlier(d->due, until);
+}
 
 /* ---- device_control.c --------------------------------------------------- */
 
@@ -111,9 +236,8 @@ device_endpoint_index(uint8_t address)
 	return number == 0 || (address & 0x80) == 0 ? number : number + 16;
 }
 
-/* Ends everything but control requests and takes over the configuration (of
- * the current mode; 0: none), with all interfaces at setting 0.  The session
- * of the mux ends. */
+/* Ends everything but control requests and takes over the configuration (0:
+ * none), with all interfaces at setting 0. */
 void device_configure(struct device *d, uint8_t value);
 /* Takes over an alternate setting that exists. */
 void device_select(struct device *d, const struct desc_interface *setting);

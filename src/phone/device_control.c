@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Requests on endpoint 0: USB's standard ones (USB 2.0, 9.4), the port reset
- * that USB/IP sends as a request, and the vendor's device modes.
+ * that USB/IP sends as a request, and for the rest the device's kind.
  */
 #include <string.h>
 
@@ -9,33 +9,23 @@
 #include "base/log.h"
 #include "phone/device.h"
 
-struct setup {
-	uint8_t type, request;
-	uint16_t value, index, length;
-};
-
-/* bmRequestType and bRequest as one number, for the table of requests. */
-#define REQUEST(type, request) ((type) << 8 | (request))
-
 enum {
-	GET_STATUS_DEVICE = REQUEST(0x80, 0),
-	GET_STATUS_INTERFACE = REQUEST(0x81, 0),
-	GET_STATUS_ENDPOINT = REQUEST(0x82, 0),
-	CLEAR_FEATURE_DEVICE = REQUEST(0x00, 1),
-	CLEAR_FEATURE_ENDPOINT = REQUEST(0x02, 1),
-	SET_FEATURE_DEVICE = REQUEST(0x00, 3),
-	SET_FEATURE_ENDPOINT = REQUEST(0x02, 3),
-	SET_FEATURE_PORT = REQUEST(0x23, 3),
-	SET_ADDRESS = REQUEST(0x00, 5),
-	GET_DESCRIPTOR = REQUEST(0x80, 6),
-	GET_CONFIGURATION = REQUEST(0x80, 8),
-	SET_CONFIGURATION = REQUEST(0x00, 9),
-	GET_INTERFACE = REQUEST(0x81, 10),
-	SET_INTERFACE = REQUEST(0x01, 11),
-	SET_SEL = REQUEST(0x00, 48),
-	SET_ISOCH_DELAY = REQUEST(0x00, 49),
-	GET_MODE = REQUEST(0xc0, 0x45),
-	SET_MODE = REQUEST(0xc0, 0x52),
+	GET_STATUS_DEVICE = SETUP_CODE(0x80, 0),
+	GET_STATUS_INTERFACE = SETUP_CODE(0x81, 0),
+	GET_STATUS_ENDPOINT = SETUP_CODE(0x82, 0),
+	CLEAR_FEATURE_DEVICE = SETUP_CODE(0x00, 1),
+	CLEAR_FEATURE_ENDPOINT = SETUP_CODE(0x02, 1),
+	SET_FEATURE_DEVICE = SETUP_CODE(0x00, 3),
+	SET_FEATURE_ENDPOINT = SETUP_CODE(0x02, 3),
+	SET_FEATURE_PORT = SETUP_CODE(0x23, 3),
+	SET_ADDRESS = SETUP_CODE(0x00, 5),
+	GET_DESCRIPTOR = SETUP_CODE(0x80, 6),
+	GET_CONFIGURATION = SETUP_CODE(0x80, 8),
+	SET_CONFIGURATION = SETUP_CODE(0x00, 9),
+	GET_INTERFACE = SETUP_CODE(0x81, 10),
+	SET_INTERFACE = SETUP_CODE(0x01, 11),
+	SET_SEL = SETUP_CODE(0x00, 48),
+	SET_ISOCH_DELAY = SETUP_CODE(0x00, 49),
 };
 
 enum {
@@ -45,12 +35,10 @@ enum {
 	FEATURE_LTM = 50,
 };
 
-#define STALL (-1)
-
 static const struct desc_configuration *
 current(const struct device *d)
 {
-	return desc_configuration(d->profile.mode, d->configuration);
+	return desc_configuration(d->profile.device, d->configuration);
 }
 
 static bool
@@ -65,34 +53,46 @@ endpoint_of(struct device *d, uint16_t index)
 {
 	struct endpoint *e = &d->ep[device_endpoint_index(index & 0xff)];
 
-	return (index & 15) == 0 || e->kind != 0 ? e : NULL;
+	return (index & 15) == 0 || e->transfer != 0 ? e : NULL;
 }
 
-static int
-answer(uint8_t *out, const void *bytes, size_t len)
+int
+device_answer(uint8_t *data, size_t len, const void *bytes, size_t n)
 {
-	memcpy(out, bytes, len);
-	return (int)len;
+	const size_t cut = n < len ? n : len;
+
+	memcpy(data, bytes, cut);
+	return (int)cut;
 }
 
 static int
-get_status(struct device *d, unsigned which, uint16_t index, uint8_t *out)
+get_status(struct device *d, const struct setup *s, uint8_t *data, size_t len)
 {
 	uint8_t status[2] = { 0, 0 };
 
-	if (which == GET_STATUS_DEVICE)
+	if (setup_code(s) == GET_STATUS_DEVICE)
 		status[0] = 1; /* self-powered */
-	else if (which == GET_STATUS_INTERFACE) {
-		if (!has_interface(d, index))
-			return STALL;
+	else if (setup_code(s) == GET_STATUS_INTERFACE) {
+		if (!has_interface(d, s->index))
+			return DEVICE_STALL;
 	} else {
-		const struct endpoint *e = endpoint_of(d, index);
+		const struct endpoint *e = endpoint_of(d, s->index);
 
 		if (e == NULL)
-			return STALL;
+			return DEVICE_STALL;
 		status[0] = e->halted;
 	}
-	return answer(out, status, sizeof status);
+	return device_answer(data, len, status, sizeof status);
+}
+
+static int
+get_descriptor(const struct device *d, const struct setup *s, uint8_t *data,
+    size_t len)
+{
+	uint8_t whole[DESC_LEN_MAX];
+	const size_t n = desc_get(&d->profile, s->value, s->index, whole);
+
+	return n > 0 ? device_answer(data, len, whole, n) : DEVICE_STALL;
 }
 
 static int
@@ -101,30 +101,24 @@ set_halt(struct device *d, const struct setup *s)
 	struct endpoint *e = endpoint_of(d, s->index);
 
 	if (s->value != FEATURE_ENDPOINT_HALT || e == NULL)
-		return STALL;
+		return DEVICE_STALL;
 	if ((s->index & 15) == 0)
 		return 0; /* the next request clears it */
-	e->halted = true;
-	device_flush(d, device_endpoint_index(s->index & 0xff), USBIP_EPIPE);
+	device_halt(d, e->address);
 	return 0;
 }
 
-/*
- * What the host has half sent is lost with the halt.  What the phone has half
- * sent goes on after a halt; a clearing without one comes from a host that
- * begins and has no use for the end of what another one was told.
- */
 static int
 clear_halt(struct device *d, const struct setup *s)
 {
 	struct endpoint *e = endpoint_of(d, s->index);
 
 	if (s->value != FEATURE_ENDPOINT_HALT || e == NULL)
-		return STALL;
-	if (e->mux && (s->index & 0x80) == 0)
-		frame_reset_out(&d->frame);
-	else if (e->mux && !e->halted)
-		frame_reset_in(&d->frame);
+		return DEVICE_STALL;
+	if ((s->index & 15) == 0)
+		return 0;
+	if (d->kind->clear != NULL)
+		d->kind->clear(d, e);
 	e->halted = false;
 	return 0;
 }
@@ -136,19 +130,19 @@ device_feature(const struct device *d, const struct setup *s)
 	return d->profile.speed == DESC_SUPER && s->value >= FEATURE_U1 &&
 		s->value <= FEATURE_LTM
 	    ? 0
-	    : STALL;
+	    : DEVICE_STALL;
 }
 
 static int
 port_reset(struct device *d, const struct setup *s)
 {
 	if (s->value != FEATURE_PORT_RESET)
-		return STALL;
-	log_info("phone %u: reset by its host", d->id->index);
+		return DEVICE_STALL;
+	log_info("%s %u: reset by its host", d->kind->name, d->id.index);
 	d->resets++;
 	device_configure(d, 0);
-	if (d->profile.mode != DESC_MODE_INITIAL)
-		d->next_mode = DESC_MODE_INITIAL;
+	if (d->kind->bus_reset != NULL)
+		d->kind->bus_reset(d);
 	return 0;
 }
 
@@ -157,9 +151,10 @@ set_configuration(struct device *d, const struct setup *s)
 {
 	if (s->value > 255 ||
 	    (s->value != 0 &&
-		desc_configuration(d->profile.mode, s->value) == NULL))
-		return STALL;
-	log_info("phone %u: configuration %u", d->id->index, s->value);
+		desc_configuration(d->profile.device, s->value) == NULL))
+		return DEVICE_STALL;
+	log_info("%s %u: configuration %u", d->kind->name, d->id.index,
+	    s->value);
 	device_configure(d, (uint8_t)s->value);
 	return 0;
 }
@@ -172,55 +167,28 @@ set_interface(struct device *d, const struct setup *s)
 	    : NULL;
 
 	if (setting == NULL)
-		return STALL;
+		return DEVICE_STALL;
 	device_select(d, setting);
 	return 0;
 }
 
 static int
-get_interface(struct device *d, const struct setup *s, uint8_t *out)
+get_interface(const struct device *d, const struct setup *s, uint8_t *data,
+    size_t len)
 {
 	if (!has_interface(d, s->index))
-		return STALL;
-	return answer(out, &d->alternate[s->index], 1);
+		return DEVICE_STALL;
+	return device_answer(data, len, &d->alternate[s->index], 1);
 }
 
 static int
-get_mode(const struct device *d, const struct setup *s, uint8_t *out)
+carry_out(struct device *d, const struct setup *s, uint8_t *data, size_t len)
 {
-	const uint8_t mode[4] = {
-		d->profile.mode == DESC_MODE_INITIAL ? 3 : 5, 3, 3, 0,
-	};
-
-	if (s->value != 0 || s->index != 0)
-		return STALL;
-	return answer(out, mode, sizeof mode);
-}
-
-static int
-set_mode(struct device *d, const struct setup *s, uint8_t *out)
-{
-	static const uint8_t done = 0;
-
-	if (s->value != 0 || s->index < 1 || s->index > DESC_MODES)
-		return STALL;
-	log_info("phone %u: told to change to mode %u", d->id->index, s->index);
-	d->next_mode = s->index;
-	return answer(out, &done, 1);
-}
-
-/* Bytes put into `out`, which has room for DESC_LEN_MAX, or STALL. */
-static int
-carry_out(struct device *d, const struct setup *s, uint8_t *out)
-{
-	size_t len;
-
-	switch (REQUEST(s->type, s->request)) {
+	switch (setup_code(s)) {
 	case GET_STATUS_DEVICE:
 	case GET_STATUS_INTERFACE:
 	case GET_STATUS_ENDPOINT:
-		return get_status(d, REQUEST(s->type, s->request), s->index,
-		    out);
+		return get_status(d, s, data, len);
 	case CLEAR_FEATURE_DEVICE:
 	case SET_FEATURE_DEVICE:
 		return device_feature(d, s);
@@ -231,35 +199,32 @@ carry_out(struct device *d, const struct setup *s, uint8_t *out)
 	case SET_FEATURE_PORT:
 		return port_reset(d, s);
 	case GET_DESCRIPTOR:
-		len = desc_get(&d->profile, s->value, s->index, out);
-		return len > 0 ? (int)len : STALL;
+		return get_descriptor(d, s, data, len);
 	case GET_CONFIGURATION:
-		return answer(out, &d->configuration, 1);
+		return device_answer(data, len, &d->configuration, 1);
 	case SET_CONFIGURATION:
 		return set_configuration(d, s);
 	case GET_INTERFACE:
-		return get_interface(d, s, out);
+		return get_interface(d, s, data, len);
 	case SET_INTERFACE:
 		return set_interface(d, s);
 	case SET_ADDRESS:
 		return 0;
 	case SET_SEL:
 	case SET_ISOCH_DELAY:
-		return d->profile.speed == DESC_SUPER ? 0 : STALL;
-	case GET_MODE:
-		return get_mode(d, s, out);
-	case SET_MODE:
-		return set_mode(d, s, out);
+		return d->profile.speed == DESC_SUPER ? 0 : DEVICE_STALL;
 	default:
-		return STALL;
+		return d->kind->control != NULL
+		    ? d->kind->control(d, s, data, len)
+		    : DEVICE_STALL;
 	}
 }
 
+/* What a request changes may let something go on. */
 void
 device_control(struct device *d, struct usbip_urb *urb)
 {
 	struct reader r = reader_over(urb->setup, sizeof urb->setup);
-	uint8_t out[DESC_LEN_MAX];
 	struct setup s;
 	size_t len;
 	int result;
@@ -269,18 +234,12 @@ device_control(struct device *d, struct usbip_urb *urb)
 	s.value = read_le16(&r);
 	s.index = read_le16(&r);
 	s.length = read_le16(&r);
-	result = carry_out(d, &s, out);
-	if (result < 0) {
+	len = s.length < urb->length ? s.length : urb->length;
+	result = carry_out(d, &s, urb->buffer, len);
+	if (result < 0)
 		usbip_urb_complete(urb, USBIP_EPIPE, 0);
-		return;
-	}
-	if ((s.type & 0x80) == 0) {
-		usbip_urb_complete(urb, USBIP_OK, urb->length);
-		return;
-	}
-	len = (size_t)result;
-	len = len < s.length ? len : s.length;
-	len = len < urb->length ? len : urb->length;
-	memcpy(urb->buffer, out, len);
-	usbip_urb_complete(urb, USBIP_OK, (uint32_t)len);
+	else
+		usbip_urb_complete(urb, USBIP_OK,
+		    (s.type & 0x80) != 0 ? (uint32_t)result : urb->length);
+	device_pump(d);
 }

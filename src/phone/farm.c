@@ -13,36 +13,88 @@
 #include "base/log.h"
 #include "phone/control.h"
 #include "phone/pattern.h"
+#include "phone/phone.h"
 
 #define LISTEN_BACKLOG 256
 
 /* ---- Start --------------------------------------------------------------
  * In an order that can stop anywhere: farm_stop() and farm_fini() look at what
- * is there.  Sockets come before phones, so that whoever has read `ready` can
+ * is there.  Sockets come before devices, so that whoever has read `ready` can
  * connect. */
 
+/* Hosts tell devices apart by their serial numbers. */
 static int
-make_phones(struct farm *f, const struct options *o, struct cause *why)
+check_unique(const struct farm *f, const struct device *d, struct cause *why)
 {
-	f->phones = calloc(o->count, sizeof *f->phones);
-	if (f->phones == NULL)
-		return cause_set(why, "%u phones: out of memory", o->count);
-	for (unsigned i = 0; i < o->count; i++) {
-		struct phone *p = &f->phones[i];
-		const char *udid = i < o->udid_count ? o->udids[i] : NULL;
+	for (unsigned i = 0; i < f->count; i++) {
+		const struct device *other = f->gadgets[i].device;
 
-		if (identity_init(&p->id, i + 1, udid, o->serial_length, why) <
-		    0)
-			return -1;
-		for (unsigned k = 0; k < i; k++)
-			if (strcmp(p->id.udid, f->phones[k].id.udid) == 0)
-				return cause_set(why,
-				    "phones %u and %u have the same UDID, %s",
-				    k + 1, i + 1, p->id.udid);
-		phone_init(p, f->server, f->waker, o->speed);
-		p->device.mux.set.version = o->mux_version;
-		f->count++;
+		if (strcmp(d->id.udid, other->id.udid) == 0)
+			return cause_set(why,
+			    "%s %u and %s %u have the same %s, %s",
+			    other->kind->name, other->id.index, d->kind->name,
+			    d->id.index,
+			    d->kind == &kind_phone ? "UDID" : "serial number",
+			    d->id.udid);
 	}
+	return 0;
+}
+
+/* Takes over `d`, which may be NULL: then there is a cause already. */
+static int
+add_device(struct farm *f, struct device *d, struct cause *why)
+{
+	if (d == NULL)
+		return -1;
+	if (check_unique(f, d, why) < 0) {
+		device_free(d);
+		return -1;
+	}
+	gadget_init(&f->gadgets[f->count++], f->server, f->waker, d);
+	return 0;
+}
+
+static int
+add_phone(struct farm *f, const struct options *o, struct cause *why)
+{
+	const unsigned i = f->count;
+	const char *udid = i < o->udid_count ? o->udids[i] : NULL;
+	struct identity id;
+	struct device *d;
+
+	if (identity_init(&id, i + 1, udid, o->serial_length, why) < 0)
+		return -1;
+	d = device_new(&kind_phone, &id, o->speed, NULL, why);
+	if (d != NULL)
+		phone_of(d)->mux.set.version = o->mux_version;
+	return add_device(f, d, why);
+}
+
+static int
+add_other(struct farm *f, const struct options_device *od,
+    const struct options *o, struct cause *why)
+{
+	struct identity id;
+
+	identity_init_kind(&id, f->count + 1, od->kind->name);
+	return add_device(f,
+	    device_new(od->kind, &id, o->speed, od->options, why), why);
+}
+
+static int
+make_devices(struct farm *f, const struct options *o, struct cause *why)
+{
+	const unsigned total = o->count + o->device_count;
+
+	f->gadgets = calloc(total, sizeof *f->gadgets);
+	if (f->gadgets == NULL)
+		return cause_set(why, "%u devices: out of memory", total);
+	for (unsigned i = 0; i < o->count; i++)
+		if (add_phone(f, o, why) < 0)
+			return -1;
+	for (unsigned i = 0; i < o->device_count; i++)
+		if (add_other(f, &o->devices[i], o, why) < 0)
+			return -1;
 	return 0;
 }
 
@@ -73,11 +125,11 @@ start_server(struct farm *f, const struct options *o, struct cause *why)
 		if (listen_on(f, o->listen[i], why) < 0)
 			return -1;
 	for (unsigned i = 0; i < f->count; i++) {
-		struct phone *p = &f->phones[i];
+		const struct identity *id = &f->gadgets[i].device->id;
 
-		if (phone_plug_in(p, why) < 0)
+		if (gadget_plug_in(&f->gadgets[i], why) < 0)
 			return -1;
-		printf("%s %s\n", p->id.busid, p->id.udid);
+		printf("%s %s\n", id->busid, id->udid);
 	}
 	return 0;
 }
@@ -96,7 +148,7 @@ farm_start(struct farm *f, const struct options *o, struct cause *why)
 			return -1;
 	}
 	f->server = usbip_server_new(why);
-	if (f->server == NULL || make_phones(f, o, why) < 0)
+	if (f->server == NULL || make_devices(f, o, why) < 0)
 		return -1;
 	return start_server(f, o, why);
 }
@@ -109,14 +161,14 @@ farm_wake(struct farm *f)
 	waker_wake(f->waker);
 }
 
-/* Lets every phone do what is due.  When to do so again. */
+/* Lets every device do what is due.  When to do so again. */
 static struct moment
 tick(struct farm *f)
 {
 	struct moment next = MOMENT_NEVER;
 
 	for (unsigned i = 0; i < f->count; i++)
-		next = moment_earlier(next, phone_tick(&f->phones[i]));
+		next = moment_earlier(next, gadget_tick(&f->gadgets[i]));
 	return next;
 }
 
@@ -167,10 +219,48 @@ farm_violations(struct farm *f)
 	uint64_t total = 0;
 
 	for (unsigned i = 0; i < f->count; i++) {
-		total += phone_lock(&f->phones[i])->strict.total;
-		phone_unlock(&f->phones[i]);
+		const struct device *d = gadget_lock(&f->gadgets[i]);
+
+		if (d->kind->violations != NULL)
+			total += d->kind->violations(d);
+		gadget_unlock(&f->gadgets[i]);
 	}
 	return total;
+}
+
+static void
+list_some(struct farm *f, struct json *j, const struct gadget *only,
+    bool phones, void (*tell)(struct gadget *g, struct json *j))
+{
+	json_array(j, phones ? "phones" : "devices");
+	for (unsigned i = 0; i < f->count; i++) {
+		struct gadget *g = &f->gadgets[i];
+
+		if ((only != NULL && only != g) ||
+		    (g->device->kind == &kind_phone) != phones)
+			continue;
+		json_object(j, NULL);
+		tell(g, j);
+		json_end(j);
+	}
+	json_end(j);
+}
+
+void
+farm_list(struct farm *f, struct json *j, const struct gadget *only,
+    void (*tell)(struct gadget *g, struct json *j))
+{
+	json_object(j, NULL);
+	list_some(f, j, only, true, tell);
+	list_some(f, j, only, false, tell);
+	json_end(j);
+}
+
+/* Connections are those of a running session; there is none any more. */
+static void
+report_one(struct gadget *g, struct json *j)
+{
+	gadget_report(g, j, false);
 }
 
 int
@@ -181,15 +271,7 @@ farm_report(struct farm *f, const char *path, struct cause *why)
 	bool written;
 
 	json_init(&j);
-	json_object(&j, NULL);
-	json_array(&j, "phones");
-	for (unsigned i = 0; i < f->count; i++) {
-		json_object(&j, NULL);
-		phone_report(&f->phones[i], &j, false);
-		json_end(&j);
-	}
-	json_end(&j);
-	json_end(&j);
+	farm_list(f, &j, NULL, report_one);
 	out = fopen(path, "w");
 	written = out != NULL && json_text(&j) != NULL &&
 	    fprintf(out, "%s\n", json_text(&j)) > 0;
@@ -205,8 +287,8 @@ void
 farm_fini(struct farm *f)
 {
 	for (unsigned i = 0; i < f->count; i++)
-		phone_fini(&f->phones[i]);
-	free(f->phones);
+		gadget_fini(&f->gadgets[i]);
+	free(f->gadgets);
 	control_close(f->control);
 	if (f->waker != NULL)
 		waker_put(f->waker);

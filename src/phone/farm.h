@@ -3,7 +3,7 @@
 #define MUXD_PHONE_FARM_H
 
 /*
- * All phones, the server that offers them, and the main thread that sees to
+ * All devices, the server that offers them, and the main thread that sees to
  * them: signals, the control socket, and what is due by time.
  */
 
@@ -12,12 +12,12 @@
 
 #include "base/cause.h"
 #include "phone/options.h"
-#include "phone/phone.h"
+#include "phone/gadget.h"
 
 struct control;
 
 struct farm {
-	struct phone *phones;
+	struct gadget *gadgets; /* phones first */
 	unsigned count;
 	struct usbip_server *server;
 	unsigned listening; /* addresses, the first ones of the options */
@@ -26,7 +26,7 @@ struct farm {
 	volatile sig_atomic_t quitting; /* set by signals and `quit` */
 };
 
-/* Sets up everything and offers the phones; prints what is printed before
+/* Sets up everything and offers the devices; prints what is printed before
  * `ready`.  0, or -1 and a cause; farm_stop() is due in both cases. */
 int farm_start(struct farm *f, const struct options *o, struct cause *why);
 
@@ -39,8 +39,12 @@ void farm_wake(struct farm *f);
 /* Ends every import and the server; the counters stay. */
 void farm_stop(struct farm *f, const struct options *o);
 
-/* How many violations all phones have counted.  After farm_stop(). */
+/* How many violations all devices have counted.  After farm_stop(). */
 uint64_t farm_violations(struct farm *f);
+/* One object with all devices, or with `only` that one: phones in its array
+ * "phones", others in "devices", each an object that `tell` fills. */
+void farm_list(struct farm *f, struct json *j, const struct gadget *only,
+    void (*tell)(struct gadget *g, struct json *j));
 /* Writes the report.  0, or -1 and a cause. */
 int farm_report(struct farm *f, const char *path, struct cause *why);
 

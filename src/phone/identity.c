@@ -62,15 +62,21 @@ take_serial(struct identity *id, const char *udid, struct cause *why)
 	return 0;
 }
 
-int
-identity_init(struct identity *id, unsigned index, const char *udid,
-    unsigned length, struct cause *why)
+static void
+take_place(struct identity *id, unsigned index)
 {
 	memset(id, 0, sizeof *id);
 	id->index = index;
 	id->bus = (uint8_t)(1 + (index - 1) / IDENTITY_PORTS);
 	id->port = (uint8_t)(1 + (index - 1) % IDENTITY_PORTS);
 	snprintf(id->busid, sizeof id->busid, "%u-%u", id->bus, id->port);
+}
+
+int
+identity_init(struct identity *id, unsigned index, const char *udid,
+    unsigned length, struct cause *why)
+{
+	take_place(id, index);
 	if (udid == NULL)
 		make_serial(id,
 		    length != 0 ? length : index % 2 != 0 ? 40 : 24);
@@ -81,5 +87,32 @@ identity_init(struct identity *id, unsigned index, const char *udid,
 		    id->serial + 8);
 	else
 		snprintf(id->udid, sizeof id->udid, "%s", id->serial);
+	return 0;
+}
+
+void
+identity_init_kind(struct identity *id, unsigned index, const char *kind)
+{
+	take_place(id, index);
+	snprintf(id->serial, sizeof id->serial, "%s-%u", kind, index);
+	snprintf(id->udid, sizeof id->udid, "%s", id->serial);
+}
+
+int
+identity_set_serial(struct identity *id, const char *serial,
+    struct cause *why)
+{
+	const size_t len = serial != NULL ? strlen(serial) : 0;
+
+	if (len == 0 || len >= sizeof id->serial)
+		return cause_set(why,
+		    "serial: give 1 to %zu characters", sizeof id->serial - 1);
+	for (size_t i = 0; i < len; i++)
+		if (serial[i] <= ' ' || serial[i] > '~')
+			return cause_set(why,
+			    "serial: '%s' has other characters than printable "
+			    "ones of ASCII", serial);
+	memcpy(id->serial, serial, len + 1);
+	memcpy(id->udid, serial, len + 1);
 	return 0;
 }

@@ -3,19 +3,20 @@
 #define MUXD_PHONE_IDENTITY_H
 
 /*
- * Who a phone is.  Everything follows from its index and its UDID, so that two
- * runs show the same phones.  Filled once, then only read.
+ * Who a device is.  Everything follows from its index and its UDID or serial
+ * number, so that two runs show the same devices.  Filled once, then only read.
  */
 
 #include <stdint.h>
 
 #include "base/cause.h"
 
-#define IDENTITY_UDID_MAX 41 /* 40 hexadecimal characters and the end */
+#define IDENTITY_UDID_MAX 41 /* 40 characters and the end */
 
 struct identity {
 	unsigned index;                 /* from 1 */
-	char udid[IDENTITY_UDID_MAX];   /* as shown: a hyphen after the 8th of 24 */
+	/* As shown: a phone's has a hyphen after the 8th of 24 characters. */
+	char udid[IDENTITY_UDID_MAX];
 	char serial[IDENTITY_UDID_MAX]; /* as in the USB descriptor: without it */
 	char busid[16];                 /* "BUS-PORT" */
 	uint8_t bus;                    /* from 1 */
@@ -34,6 +35,14 @@ struct identity {
  */
 int identity_init(struct identity *id, unsigned index, const char *udid,
     unsigned length, struct cause *why);
+
+/* The same for a device of another kind: its serial number is KIND-INDEX. */
+void identity_init_kind(struct identity *id, unsigned index, const char *kind);
+
+/* Another serial number: printable ASCII, at most 40 characters.  0, or -1 and
+ * a cause. */
+int identity_set_serial(struct identity *id, const char *serial,
+    struct cause *why);
 
 /* A number that depends on the UDID and `what`, evenly spread. */
 uint64_t identity_number(const struct identity *id, const char *what);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "phone/phone.h"
 #include "wire/usbip.h"
 
 #define DEFAULT_ADDRESS "127.0.0.1:" USBIP_PORT
@@ -20,11 +21,13 @@ enum {
 	OPTION_MUX,
 	OPTION_CONTROL,
 	OPTION_REPORT,
+	OPTION_DEVICE,
 };
 
 static const struct option long_options[] = {
 	{ "phones", required_argument, NULL, 'n' },
 	{ "listen", required_argument, NULL, 'l' },
+	{ "device", required_argument, NULL, OPTION_DEVICE },
 	{ "udid", required_argument, NULL, OPTION_UDID },
 	{ "serial", required_argument, NULL, OPTION_SERIAL },
 	{ "speed", required_argument, NULL, OPTION_SPEED },
@@ -41,9 +44,12 @@ static void
 print_help(void)
 {
 	puts("Usage: muxphone [OPTION]...\n"
-	     "Virtual phones, offered over USB/IP.\n"
+	     "Virtual phones and other devices, offered over USB/IP.\n"
 	     "\n"
-	     "  -n, --phones COUNT     how many (1)\n"
+	     "  -n, --phones COUNT     how many phones (1; 0 beside --device)\n"
+	     "      --device KIND[:OPTION,...]\n"
+	     "                         one more device, repeatable: phone,\n"
+	     "                         sourcesink, cdc-acm, hid, dfu\n"
 	     "  -l, --listen ADDRESS   HOST:PORT or unix:PATH, repeatable\n"
 	     "                         (" DEFAULT_ADDRESS ")\n"
 	     "      --udid UDID        of the first phone, the second, ...\n"
@@ -111,6 +117,29 @@ parse_serial(struct options *o, const char *text, struct cause *why)
 	return 0;
 }
 
+/* Phones have numbers only. */
+static int
+add_device(struct options *o, char *text, struct cause *why)
+{
+	const struct kind *kind = kinds_find(text, why);
+	char *colon = strchr(text, ':');
+
+	if (kind == NULL)
+		return -1;
+	if (kind != &kind_phone)
+		o->devices[o->device_count++] = (struct options_device){
+			.kind = kind,
+			.options = colon != NULL ? colon + 1 : NULL,
+		};
+	else if (colon != NULL)
+		return cause_set(why,
+		    "--device %s: a phone has no options here; those of all "
+		    "phones are --speed, --mux, --serial and --udid", text);
+	else
+		o->more_phones++;
+	return 0;
+}
+
 static int
 take_option(struct options *o, int c, struct cause *why)
 {
@@ -120,6 +149,8 @@ take_option(struct options *o, int c, struct cause *why)
 		    IDENTITY_INDEX_MAX, why);
 	case 'l':
 		return add_listen(o, optarg, why);
+	case OPTION_DEVICE:
+		return add_device(o, optarg, why);
 	case OPTION_UDID:
 		o->udids[o->udid_count++] = optarg;
 		return 0;
@@ -144,8 +175,14 @@ take_option(struct options *o, int c, struct cause *why)
 static int
 complete(struct options *o, struct cause *why)
 {
+	o->count += o->more_phones;
 	if (o->udid_count > o->count)
 		o->count = o->udid_count;
+	if (o->count + o->device_count == 0)
+		o->count = 1;
+	if (o->count + o->device_count > IDENTITY_INDEX_MAX)
+		return cause_set(why, "%u devices: there are places for %u",
+		    o->count + o->device_count, IDENTITY_INDEX_MAX);
 	if (o->listen_count == 0)
 		return add_listen(o, DEFAULT_ADDRESS, why);
 	return 0;
@@ -157,11 +194,11 @@ options_parse(struct options *o, int argc, char **argv, struct cause *why)
 	int c;
 
 	memset(o, 0, sizeof *o);
-	o->count = 1;
 	o->speed = DESC_HIGH;
 	o->mux_version = 2;
 	o->udids = calloc((size_t)argc, sizeof *o->udids);
-	if (o->udids == NULL) {
+	o->devices = calloc((size_t)argc, sizeof *o->devices);
+	if (o->udids == NULL || o->devices == NULL) {
 		cause_set(why, "out of memory");
 		return OPTIONS_BAD;
 	}
@@ -193,4 +230,5 @@ void
 options_fini(struct options *o)
 {
 	free(o->udids);
+	free(o->devices);
 }

@@ -13,17 +13,27 @@
 #include "base/sock.h"
 #include "phone/descriptors.h"
 #include "phone/identity.h"
+#include "phone/kinds.h"
 
 #define OPTIONS_LISTEN_MAX 8
 
+/* A device that is no phone. */
+struct options_device {
+	const struct kind *kind;
+	char *options; /* behind its colon, or NULL; argv's */
+};
+
 struct options {
 	unsigned count; /* of phones */
+	unsigned more_phones; /* while parsing: of --device phone */
+	struct options_device *devices; /* owned */
+	unsigned device_count;
 	struct sock_addr listen[OPTIONS_LISTEN_MAX];
 	unsigned listen_count;
 	const char **udids; /* of the first phones; owned, the texts are not */
 	unsigned udid_count;
 	unsigned serial_length; /* 24, 40; 0: alternating */
-	enum desc_speed speed;
+	enum desc_speed speed; /* of all that have none of their own */
 	unsigned mux_version;
 	const char *control; /* path of the control socket, or NULL */
 	const char *report;  /* file for the report, or NULL */

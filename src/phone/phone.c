@@ -1,299 +1,239 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "phone/phone.h"
 
-#include <string.h>
-
-#include "actor/mailbox.h"
 #include "base/json.h"
 #include "base/log.h"
 
+/* The device is the first member. */
 static struct phone *
-phone_of(struct usbip_device *usb)
+self(struct device *d)
 {
-	return (struct phone *)usb; /* its first member */
+	return (struct phone *)d;
 }
 
-struct device *
-phone_lock(struct phone *p)
+static const struct phone *
+self_const(const struct device *d)
 {
-	pthread_mutex_lock(&p->lock);
-	return &p->device;
+	return (const struct phone *)d;
 }
 
-/* When phone_tick() has something to do. */
-static struct moment
-next_due(const struct phone *p)
-{
-	if (p->device.next_mode != 0)
-		return (struct moment){ 0 };
-	if (p->place == PHONE_AWAY && p->wanted)
-		return moment_earlier(p->device.due, p->back_at);
-	return p->device.due;
-}
+/* ---- Life --------------------------------------------------------------- */
 
-/* Tells the main thread when it must look earlier than it means to. */
 static void
-arm(struct phone *p)
+set_mode(struct phone *p, unsigned mode)
 {
-	const struct moment due = next_due(p);
-
-	if (moment_before(due, p->armed)) {
-		p->armed = due;
-		waker_wake(p->waker);
-	}
+	p->mode = mode;
+	p->usb.profile.device = &phone_modes[mode - 1];
 }
-
-void
-phone_unlock(struct phone *p)
-{
-	arm(p);
-	pthread_mutex_unlock(&p->lock);
-}
-
-/* ---- The server's calls -------------------------------------------------
- * From an import's rx thread, except unplugged(): from the server's.  Imports
- * begin and end with a fresh device, because an importer may vanish amid
- * anything. */
 
 static int
-on_imported(struct usbip_device *usb)
+phone_init(struct device *d, struct cause *why)
 {
-	struct phone *p = phone_of(usb);
+	static const struct desc_endpoint bulk = {
+		PHONE_MUX_IN, DESC_BULK, 0, 0,
+	};
+	struct phone *p = self(d);
 
-	phone_lock(p);
-	p->imported = true;
-	device_restart(&p->device);
-	phone_unlock(p);
-	log_info("phone %u: imported", p->id.index);
-	return USBIP_ST_OK;
+	(void)why;
+	set_mode(p, PHONE_MODE_INITIAL);
+	strict_init(&p->strict, d->id.index);
+	mux_init(&p->mux, &p->strict, &d->id);
+	frame_init(&p->frame, &p->mux, desc_packet(&bulk, d->profile.speed));
+	return 0;
 }
 
 static void
-on_released(struct usbip_device *usb)
+phone_fini(struct device *d)
 {
-	struct phone *p = phone_of(usb);
+	mux_fini(&self(d)->mux);
+}
 
-	phone_lock(p);
-	p->imported = false;
-	device_restart(&p->device);
-	phone_unlock(p);
-	log_info("phone %u: released", p->id.index);
+/* Who pulls the cable ends its mode. */
+static void
+phone_arrive(struct device *d, bool by_itself)
+{
+	struct phone *p = self(d);
+
+	if (!by_itself)
+		p->next_mode = PHONE_MODE_INITIAL;
+	if (p->next_mode != 0)
+		set_mode(p, p->next_mode);
+	p->next_mode = 0;
 }
 
 static void
-on_submit(struct usbip_device *usb, struct usbip_urb *urb)
+phone_reset(struct device *d)
 {
-	struct phone *p = phone_of(usb);
+	struct phone *p = self(d);
 
-	device_submit(phone_lock(p), urb);
-	phone_unlock(p);
+	frame_reset_out(&p->frame);
+	frame_reset_in(&p->frame);
+	mux_reset(&p->mux);
 }
 
-static void
-on_cancel(struct usbip_device *usb, struct usbip_urb *urb)
-{
-	struct phone *p = phone_of(usb);
+/* ---- Modes -------------------------------------------------------------- */
 
-	device_cancel(phone_lock(p), urb);
-	phone_unlock(p);
-}
-
-static void
-on_unplugged(struct usbip_device *usb)
-{
-	struct phone *p = phone_of(usb);
-
-	phone_lock(p);
-	p->place = PHONE_AWAY;
-	phone_unlock(p);
-	log_info("phone %u: unplugged", p->id.index);
-}
-
-static const struct usbip_device_ops phone_ops = {
-	.imported = on_imported,
-	.released = on_released,
-	.submit = on_submit,
-	.cancel = on_cancel,
-	.unplugged = on_unplugged,
+enum {
+	GET_MODE = SETUP_CODE(0xc0, 0x45),
+	SET_MODE = SETUP_CODE(0xc0, 0x52),
 };
 
-/* ---- Coming and going --------------------------------------------------- */
-
-void
-phone_init(struct phone *p, struct usbip_server *server, struct waker *waker,
-    enum desc_speed speed)
-{
-	p->usb.ops = &phone_ops;
-	p->server = server;
-	p->waker = waker;
-	pthread_mutex_init(&p->lock, NULL);
-	device_init(&p->device, &p->id, speed);
-	p->place = PHONE_AWAY;
-	p->next_mode = DESC_MODE_INITIAL;
-	p->armed = MOMENT_NEVER;
-}
-
-void
-phone_fini(struct phone *p)
-{
-	device_fini(&p->device);
-	pthread_mutex_destroy(&p->lock);
-}
-
-/* Each time with another address, as a bus does it: a list that was read
- * before and one that is read afterwards differ. */
-static uint8_t
-next_address(struct phone *p)
-{
-	const uint8_t laps = 126 / (IDENTITY_PORTS + 1);
-
-	p->lap = (uint8_t)((p->lap + 1) % laps);
-	return (uint8_t)(1 + p->id.port + p->lap * (IDENTITY_PORTS + 1));
-}
-
-int
-phone_plug_in(struct phone *p, struct cause *why)
-{
-	struct usbip_description desc;
-	struct device *d = phone_lock(p);
-
-	d->profile.mode = p->next_mode;
-	d->next_mode = 0;
-	device_restart(d);
-	device_describe(d, next_address(p), &desc);
-	p->place = PHONE_PLUGGED;
-	phone_unlock(p);
-	if (usbip_server_plug(p->server, &p->usb, &desc, why) == 0)
-		return 0;
-	phone_lock(p);
-	p->place = PHONE_AWAY;
-	phone_unlock(p);
-	return -1;
-}
-
-/* Lets it leave, if it is there, and come back in that mode after a while. */
 static void
-leave(struct phone *p, bool come_back, unsigned mode, unsigned away_ms)
+leave_for(struct phone *p, unsigned mode)
 {
-	bool plugged;
-
-	phone_lock(p);
-	plugged = p->place == PHONE_PLUGGED;
-	p->wanted = come_back;
 	p->next_mode = mode;
-	p->back_at = moment_after_ms(clock_now(), away_ms);
-	p->device.next_mode = 0;
-	if (plugged)
-		p->place = PHONE_LEAVING;
-	phone_unlock(p);
-	if (plugged)
-		usbip_server_unplug(p->server, &p->usb);
-}
-
-void
-phone_unplug(struct phone *p)
-{
-	leave(p, false, DESC_MODE_INITIAL, 0);
-}
-
-void
-phone_bounce(struct phone *p)
-{
-	leave(p, true, DESC_MODE_INITIAL, PHONE_AWAY_MS);
-}
-
-void
-phone_plug(struct phone *p)
-{
-	phone_lock(p);
-	if (p->place != PHONE_PLUGGED) {
-		p->wanted = true;
-		p->back_at = clock_now();
-	}
-	phone_unlock(p);
-	phone_tick(p);
-}
-
-/* Whether it is time to come back. */
-static bool
-is_due_back(const struct phone *p)
-{
-	return p->place == PHONE_AWAY && p->wanted &&
-	    !moment_before(clock_now(), p->back_at);
+	p->usb.leaving = true;
 }
 
 static void
-come_back(struct phone *p)
+phone_bus_reset(struct device *d)
 {
-	struct cause why;
+	struct phone *p = self(d);
 
-	if (phone_plug_in(p, &why) == 0) {
-		p->wanted = false;
-		return;
-	}
-	log_error("phone %u cannot be plugged in: %s", p->id.index, why.text);
-	p->back_at = moment_after_ms(clock_now(), PHONE_AWAY_MS);
+	if (p->mode != PHONE_MODE_INITIAL)
+		leave_for(p, PHONE_MODE_INITIAL);
 }
 
-/* Each part takes the lock by itself: plugging and unplugging call the server,
- * which must not be done under it. */
-struct moment
-phone_tick(struct phone *p)
+static int
+phone_control(struct device *d, const struct setup *s, uint8_t *data,
+    size_t len)
 {
-	struct device *d = phone_lock(p);
-	const unsigned mode = d->next_mode;
-	struct moment next;
-	bool due_back;
+	static const uint8_t done = 0;
+	struct phone *p = self(d);
+	const uint8_t modes[4] = {
+		p->mode == PHONE_MODE_INITIAL ? 3 : 5, 3, 3, 0,
+	};
 
-	if (d->due.ns != MOMENT_NEVER.ns)
-		device_pump(d);
-	phone_unlock(p);
-	if (mode != 0)
-		leave(p, true, mode, PHONE_AWAY_MS);
+	switch (setup_code(s)) {
+	case GET_MODE:
+		if (s->value != 0 || s->index != 0)
+			return DEVICE_STALL;
+		return device_answer(data, len, modes, sizeof modes);
+	case SET_MODE:
+		if (s->value != 0 || s->index < 1 || s->index > PHONE_MODES)
+			return DEVICE_STALL;
+		log_info("phone %u: told to change to mode %u", d->id.index,
+		    s->index);
+		leave_for(p, s->index);
+		return device_answer(data, len, &done, 1);
+	default:
+		return DEVICE_STALL;
+	}
+}
 
-	phone_lock(p);
-	due_back = is_due_back(p);
-	phone_unlock(p);
-	if (due_back)
-		come_back(p);
+/* ---- Endpoints ---------------------------------------------------------- */
 
-	phone_lock(p);
-	p->armed = next = next_due(p);
-	pthread_mutex_unlock(&p->lock);
-	return next;
+static bool
+is_mux(const struct endpoint *e)
+{
+	return e->setting->class == 0xff && e->setting->subclass == 0xfe &&
+	    e->setting->protocol == 2;
+}
+
+/*
+ * What the host has half sent is lost with the halt.  What the phone has half
+ * sent goes on after a halt; a clearing without one comes from a host that
+ * begins and has no use for the end of what another one was told.
+ */
+static void
+phone_clear(struct device *d, struct endpoint *e)
+{
+	struct phone *p = self(d);
+
+	if (!is_mux(e))
+		return;
+	if (!endpoint_is_in(e))
+		frame_reset_out(&p->frame);
+	else if (!e->halted)
+		frame_reset_in(&p->frame);
+}
+
+/* Takes what the host sends, as long as the answers have room. */
+static bool
+serve_out(struct phone *p, const struct usbip_urb *urb, struct outcome *out)
+{
+	if (!mux_accepts(&p->mux))
+		return false;
+	frame_out(&p->frame, urb->buffer, urb->length,
+	    (urb->flags & USBIP_ZERO_PACKET) != 0);
+	out->actual = urb->length;
+	return true;
+}
+
+/* Fills what the host has asked for.  A read is completed as soon as there is
+ * anything for it: it takes one packet, or a part of one. */
+static bool
+serve_in(struct phone *p, struct usbip_urb *urb, struct outcome *out)
+{
+	size_t len;
+	bool babble;
+
+	if (!frame_in(&p->frame, urb->buffer, urb->length, &len, &babble))
+		return false;
+	out->status = babble ? USBIP_EOVERFLOW : USBIP_OK;
+	out->actual = (uint32_t)len;
+	return true;
+}
+
+/* On the other endpoints OUT is taken and forgotten, IN waits for what never
+ * comes. */
+static bool
+phone_serve(struct device *d, struct endpoint *e, struct usbip_urb *urb,
+    struct outcome *out)
+{
+	if (is_mux(e))
+		return endpoint_is_in(e) ? serve_in(self(d), urb, out)
+					 : serve_out(self(d), urb, out);
+	if (endpoint_is_in(e) || urb->iso_count > 0)
+		return false;
+	out->actual = urb->length;
+	return true;
 }
 
 /* ---- Reports ------------------------------------------------------------ */
 
-void
-phone_describe(struct phone *p, struct json *j)
+static void
+phone_describe(const struct device *d, struct json *j)
 {
-	const struct device *d = phone_lock(p);
+	const struct phone *p = self_const(d);
 
-	json_uint(j, "n", p->id.index);
-	json_string(j, "busid", p->id.busid);
-	json_string(j, "udid", p->id.udid);
-	json_bool(j, "plugged", p->place == PHONE_PLUGGED);
-	json_bool(j, "imported", p->imported);
-	json_uint(j, "mode", d->profile.mode);
-	json_uint(j, "configuration", d->configuration);
-	json_bool(j, "up", d->mux.state == MUX_UP);
-	json_uint(j, "mux", d->mux.set.version);
-	json_uint(j, "connections", d->mux.live);
-	phone_unlock(p);
+	json_uint(j, "mode", p->mode);
+	json_bool(j, "up", p->mux.state == MUX_UP);
+	json_uint(j, "mux", p->mux.set.version);
+	json_uint(j, "connections", p->mux.live);
 }
 
-void
-phone_report(struct phone *p, struct json *j, bool connections)
+static void
+phone_report(const struct device *d, struct json *j, bool more)
 {
-	const struct device *d = phone_lock(p);
+	const struct phone *p = self_const(d);
 
-	json_uint(j, "n", p->id.index);
-	json_string(j, "udid", p->id.udid);
-	json_uint(j, "resets", d->resets);
-	mux_report(&d->mux, j);
-	strict_report(&d->strict, j);
-	if (connections)
-		mux_report_connections(&d->mux, j);
-	phone_unlock(p);
+	mux_report(&p->mux, j);
+	strict_report(&p->strict, j);
+	if (more)
+		mux_report_connections(&p->mux, j);
 }
+
+static uint64_t
+phone_violations(const struct device *d)
+{
+	return self_const(d)->strict.total;
+}
+
+const struct kind kind_phone = {
+	.name = "phone",
+	.size = sizeof(struct phone),
+	.main_in = PHONE_MUX_IN,
+	.main_out = PHONE_MUX_OUT,
+	.init = phone_init,
+	.fini = phone_fini,
+	.arrive = phone_arrive,
+	.reset = phone_reset,
+	.bus_reset = phone_bus_reset,
+	.clear = phone_clear,
+	.control = phone_control,
+	.serve = phone_serve,
+	.describe = phone_describe,
+	.report = phone_report,
+	.violations = phone_violations,
+};

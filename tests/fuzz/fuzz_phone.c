@@ -5,8 +5,8 @@
 
 #include "base/cursor.h"
 #include "base/log.h"
-#include "phone/device.h"
 #include "phone/pattern.h"
+#include "phone/phone.h"
 
 /*
  * What a host can do to a virtual phone.  The input is a list of steps, each
@@ -23,8 +23,8 @@ struct fuzz_urb {
 	uint8_t buffer[BUFFER_SIZE];
 };
 
-static struct identity id;
-static struct device dev;
+static struct device *dev;
+static struct phone *phone;
 static struct fuzz_urb urbs[URBS_MAX];
 static uint16_t tx_seq;
 
@@ -64,7 +64,7 @@ send_bytes(uint8_t endpoint, uint32_t flags, const uint8_t *bytes, size_t len)
 	f->u.flags = flags;
 	if (len > 0)
 		memcpy(f->buffer, bytes, len);
-	device_submit(&dev, &f->u);
+	device_submit(dev, &f->u);
 }
 
 /* A packet with a correct mux header, so that the bytes reach what is behind
@@ -74,7 +74,7 @@ send_packet(uint8_t protocol, const uint8_t *bytes, size_t len)
 {
 	uint8_t packet[BUFFER_SIZE];
 	struct writer w = writer_over(packet, sizeof packet);
-	const size_t head = dev.mux.version == 1 ? 8 : 16;
+	const size_t head = phone->mux.version == 1 ? 8 : 16;
 
 	write_be32(&w, protocol);
 	write_be32(&w, (uint32_t)(head + len));
@@ -95,7 +95,7 @@ ask_for(uint8_t endpoint, uint32_t length)
 	    take_urb(endpoint, length < BUFFER_SIZE ? length : BUFFER_SIZE);
 
 	if (f != NULL)
-		device_submit(&dev, &f->u);
+		device_submit(dev, &f->u);
 }
 
 static void
@@ -111,7 +111,7 @@ request(const uint8_t *bytes, size_t len)
 	if (f == NULL)
 		return;
 	memcpy(f->u.setup, setup, sizeof setup);
-	device_submit(&dev, &f->u);
+	device_submit(dev, &f->u);
 }
 
 static void
@@ -120,7 +120,7 @@ cancel(uint8_t which)
 	struct fuzz_urb *f = &urbs[which % URBS_MAX];
 
 	if (f->pending)
-		device_cancel(&dev, &f->u);
+		device_cancel(dev, &f->u);
 	MUST(!f->pending);
 }
 
@@ -130,26 +130,26 @@ meddle(uint8_t how, const uint8_t *bytes, size_t len)
 	switch (how % 8) {
 	case 0:
 	case 1:
-		device_hang(&dev, how % 8 == 0);
+		device_hang(dev, how % 8 == 0);
 		break;
 	case 2:
 	case 3:
-		device_stall(&dev, how % 8 == 2);
+		device_stall(dev, how % 8 == 2);
 		break;
 	case 4:
-		device_halt(&dev, len > 0);
+		device_halt(dev, len > 0 ? PHONE_MUX_IN : PHONE_MUX_OUT);
 		break;
 	case 5:
-		mux_set_window(&dev.mux, (uint32_t)len * 1000);
+		mux_set_window(&phone->mux, (uint32_t)len * 1000);
 		break;
 	case 6:
-		mux_inject(&dev.mux, bytes, len);
+		mux_inject(&phone->mux, bytes, len);
 		break;
 	case 7:
-		dev.mux.set.version = 1 + len % 2;
+		phone->mux.set.version = 1 + len % 2;
 		break;
 	}
-	device_pump(&dev);
+	device_pump(dev);
 }
 
 static void
@@ -204,14 +204,17 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct reader r = reader_over(bytes, len);
+	struct identity id;
 	struct cause why;
 
 	log_set_sink(silence);
 	begin();
 	tx_seq = 0;
 	MUST(identity_init(&id, 1, NULL, 0, &why) == 0);
-	device_init(&dev, &id, DESC_HIGH);
-	device_restart(&dev);
+	dev = device_new(&kind_phone, &id, DESC_HIGH, NULL, &why);
+	MUST(dev != NULL);
+	phone = phone_of(dev);
+	device_restart(dev);
 	while (reader_left(&r) >= 4) {
 		const uint8_t what = read_u8(&r), how = read_u8(&r);
 		const size_t wanted = read_le16(&r);
@@ -221,10 +224,10 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		take_step(what, how, read_bytes(&r, n),
 		    n < BUFFER_SIZE ? n : BUFFER_SIZE);
 	}
-	device_restart(&dev);
+	device_restart(dev);
 	for (int i = 0; i < URBS_MAX; i++)
 		MUST(!urbs[i].pending);
-	MUST(dev.mux.live == 0);
-	device_fini(&dev);
+	MUST(phone->mux.live == 0);
+	device_free(dev);
 	return 0;
 }

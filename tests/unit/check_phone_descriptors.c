@@ -3,8 +3,7 @@
 #include <check.h>
 #include <string.h>
 
-#include "phone/descriptors.h"
-#include "phone/identity.h"
+#include "phone/phone.h"
 #include "unit.h"
 
 static uint8_t out[DESC_LEN_MAX];
@@ -12,7 +11,7 @@ static uint8_t out[DESC_LEN_MAX];
 static struct desc_profile
 profile(enum desc_speed speed, unsigned mode)
 {
-	return (struct desc_profile){ speed, mode,
+	return (struct desc_profile){ &phone_modes[mode - 1], speed,
 		"0123456789abcdef0123456789abcdef01234567" };
 }
 
@@ -48,12 +47,12 @@ END_TEST
 START_TEST(configuration_3_bytes)
 {
 	static const uint8_t expected[] = {
-		9, 2, 62, 0, 2, 3, DESC_S_PTP_MUX, 0xc0, 250,
-		9, 4, 0, 0, 3, 6, 1, 1, DESC_S_PTP,
+		9, 2, 62, 0, 2, 3, 6, 0xc0, 250,
+		9, 4, 0, 0, 3, 6, 1, 1, 4,
 		7, 5, 0x02, 2, 0x00, 0x02, 0,
 		7, 5, 0x81, 2, 0x00, 0x02, 0,
 		7, 5, 0x83, 3, 64, 0, 10,
-		9, 4, 1, 0, 2, 0xff, 0xfe, 2, DESC_S_MUX,
+		9, 4, 1, 0, 2, 0xff, 0xfe, 2, 8,
 		7, 5, 0x04, 2, 0x00, 0x02, 0,
 		7, 5, 0x85, 2, 0x00, 0x02, 0,
 	};
@@ -120,7 +119,7 @@ walk(const struct desc_profile *p, unsigned index, struct found *f)
 			left--;
 			f->endpoints++;
 			f->iso |= (d[3] & 3) == DESC_ISOCHRONOUS;
-			if (d[2] == DESC_MUX_OUT)
+			if (d[2] == PHONE_MUX_OUT)
 				f->mux_packet = (uint16_t)(d[4] | d[5] << 8);
 			break;
 		case DESC_SS_COMPANION:
@@ -158,13 +157,13 @@ END_TEST
 
 START_TEST(the_modes)
 {
-	static const unsigned counts[] = { 0, 4, 5, 5, 6, 1, 0 };
+	static const unsigned counts[] = { 0, 4, 5, 5, 6, 1 };
 	struct desc_profile p = profile(DESC_HIGH, 1);
 	struct found f;
 
 	for (unsigned mode = 1; mode <= 5; mode++) {
-		p.mode = mode;
-		ck_assert_uint_eq(desc_configurations(mode), counts[mode]);
+		p.device = &phone_modes[mode - 1];
+		ck_assert_uint_eq(p.device->configuration_count, counts[mode]);
 		ck_assert_uint_eq(get(&p, DESC_DEVICE, 0), 18);
 		ck_assert_uint_eq(out[17], counts[mode]);
 		for (unsigned i = 0; i < counts[mode]; i++)
@@ -174,8 +173,6 @@ START_TEST(the_modes)
 		ck_assert(f.ncm == (mode >= 3));
 		ck_assert_uint_eq(get(&p, DESC_CONFIGURATION, counts[mode]), 0);
 	}
-	ck_assert_uint_eq(desc_configurations(0), 0);
-	ck_assert_uint_eq(desc_configurations(6), 0);
 }
 END_TEST
 
@@ -197,9 +194,9 @@ START_TEST(strings)
 	ck_assert_uint_eq(out[80], '7');
 	p.serial = "00008030000011112222AAAA";
 	ck_assert_uint_eq(get(&p, DESC_STRING, 3), 2 + 2 * 24);
-	for (unsigned i = 1; i < DESC_S_COUNT; i++)
+	for (unsigned i = 1; i < p.device->text_count; i++)
 		ck_assert_uint_gt(get(&p, DESC_STRING, i), 2);
-	ck_assert_uint_eq(get(&p, DESC_STRING, DESC_S_COUNT), 0);
+	ck_assert_uint_eq(get(&p, DESC_STRING, p.device->text_count), 0);
 	ck_assert_uint_eq(get(&p, DESC_STRING, 255), 0);
 	ck_assert_uint_eq(desc_get(&p, DESC_STRING << 8 | 2, 0x0407, out), 0);
 }

@@ -1,146 +1,30 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The phone as a USB device: control requests, and what becomes of URBs.  The
- * engine is this file: it makes URBs and takes them back.
+ * The phone as a USB device: control requests, and what becomes of URBs.
  */
 #include <check.h>
 #include <string.h>
 
-#include "base/log.h"
-#include "phone/device.h"
-#include "unit.h"
+#include "phone/phone.h"
+#include "usb_host.h"
 
-#define PENDING 1 /* no status of a URB */
-
-/* A URB of the test's, with its buffer behind it. */
-struct test_urb {
-	struct usbip_urb u;
-	int status;
-	uint32_t actual;
-	unsigned order; /* of its completion */
-	uint8_t bytes[70000];
-};
-
-static struct identity id;
-static struct device dev;
-static struct test_urb pool[40];
-static int taken;
-static unsigned completions;
-
-void
-usbip_urb_complete(struct usbip_urb *urb, int status, uint32_t actual)
-{
-	struct test_urb *t = (struct test_urb *)urb;
-
-	ck_assert_int_eq(t->status, PENDING);
-	ck_assert_uint_le(actual, urb->length);
-	t->status = status;
-	t->actual = actual;
-	t->order = ++completions;
-}
-
-static void
-silence(enum log_level level, const char *line)
-{
-	(void)level;
-	(void)line;
-}
+static struct phone *phone;
 
 static void
 set_up(void)
 {
+	struct identity id;
 	struct cause why;
 
-	log_set_sink(silence);
-	taken = 0;
-	completions = 0;
 	ck_assert_int_eq(identity_init(&id, 1, NULL, 0, &why), 0);
-	device_init(&dev, &id, DESC_HIGH);
-	device_restart(&dev);
+	usb_plug(device_new(&kind_phone, &id, DESC_HIGH, NULL, &why));
+	phone = phone_of(dev);
 }
 
 static void
 take_down(void)
 {
-	device_restart(&dev);
-	for (int i = 0; i < taken; i++)
-		ck_assert_int_ne(pool[i].status, PENDING);
-	device_fini(&dev);
-}
-
-static struct test_urb *
-make_urb(uint8_t endpoint, const void *data, uint32_t length)
-{
-	struct test_urb *t = &pool[taken++];
-
-	ck_assert_int_lt(taken, UNIT_COUNT(pool));
-	memset(&t->u, 0, sizeof t->u);
-	t->u.endpoint = endpoint;
-	t->u.length = length;
-	t->u.buffer = t->bytes;
-	t->status = PENDING;
-	if (data != NULL)
-		memcpy(t->bytes, data, length);
-	return t;
-}
-
-static struct test_urb *
-submit(uint8_t endpoint, const void *data, uint32_t length)
-{
-	struct test_urb *t = make_urb(endpoint, data, length);
-
-	device_submit(&dev, &t->u);
-	return t;
-}
-
-/* A control request; its URB, which has been completed unless it hangs. */
-static struct test_urb *
-control(uint8_t type, uint8_t request, uint16_t value, uint16_t index,
-    uint16_t length)
-{
-	const uint8_t setup[8] = {
-		type, request, (uint8_t)value, (uint8_t)(value >> 8),
-		(uint8_t)index, (uint8_t)(index >> 8), (uint8_t)length,
-		(uint8_t)(length >> 8),
-	};
-	struct test_urb *t = make_urb(type & 0x80, NULL, length);
-
-	memcpy(t->u.setup, setup, sizeof setup);
-	device_submit(&dev, &t->u);
-	return t;
-}
-
-/* Done, and the URB is free again. */
-static void
-expect(struct test_urb *t, int status, uint32_t actual)
-{
-	ck_assert_int_eq(t->status, status);
-	ck_assert_uint_eq(t->actual, actual);
-	if (t == &pool[taken - 1])
-		taken--;
-}
-
-static void
-expect_control(uint8_t type, uint8_t request, uint16_t value, uint16_t index,
-    uint16_t length, int status, const void *answer, uint32_t len)
-{
-	struct test_urb *t = control(type, request, value, index, length);
-
-	if (len > 0)
-		ck_assert_mem_eq(t->bytes, answer, len);
-	expect(t, status, len);
-}
-
-#define OUT_REQUEST(type, request, value, index) \
-	expect_control(type, request, value, index, 0, USBIP_OK, NULL, 0)
-#define STALLS(type, request, value, index, length)                      \
-	expect_control(type, request, value, index, length, USBIP_EPIPE, \
-	    NULL, 0)
-
-static void
-configure(uint8_t value)
-{
-	OUT_REQUEST(0x00, 9, value, 0);
+	usb_unplug();
 }
 
 static const uint8_t ask_version[20] = {
@@ -250,33 +134,47 @@ START_TEST(modes)
 	expect_control(0xc0, 0x45, 0, 0, 4, USBIP_OK, "\3\3\3\0", 4);
 	STALLS(0xc0, 0x52, 0, 0, 1);
 	STALLS(0xc0, 0x52, 0, 6, 1);
-	ck_assert_uint_eq(dev.next_mode, 0);
+	ck_assert(!dev->leaving);
 	expect_control(0xc0, 0x52, 0, 3, 1, USBIP_OK, "\0", 1);
-	ck_assert_uint_eq(dev.next_mode, 3);
+	ck_assert(dev->leaving);
+	ck_assert_uint_eq(phone->next_mode, 3);
 	/* What follows when it has left and come back. */
-	dev.profile.mode = 3;
-	dev.next_mode = 0;
-	device_restart(&dev);
+	dev->kind->arrive(dev, true);
+	dev->leaving = false;
+	device_restart(dev);
 	expect_control(0xc0, 0x45, 0, 0, 4, USBIP_OK, "\5\3\3\0", 4);
 	configure(5);
 	OUT_REQUEST(0x23, 3, 4, 1); /* a reset ends a mode */
-	ck_assert_uint_eq(dev.next_mode, 1);
-	ck_assert_uint_eq(dev.resets, 1);
+	ck_assert(dev->leaving);
+	ck_assert_uint_eq(phone->next_mode, 1);
+	ck_assert_uint_eq(dev->resets, 1);
+	dev->kind->arrive(dev, true);
+	ck_assert_uint_eq(phone->mode, 1);
+	/* Who pulls the cable ends a mode, whatever was to come. */
+	expect_control(0xc0, 0x52, 0, 3, 1, USBIP_OK, "\0", 1);
+	dev->kind->arrive(dev, false);
+	ck_assert_uint_eq(phone->mode, 1);
 }
 END_TEST
 
 START_TEST(super_speed)
 {
-	device_fini(&dev);
-	device_init(&dev, &id, DESC_SUPER);
+	struct test_urb *read;
+	struct identity id;
+	struct cause why;
+
+	usb_unplug();
+	ck_assert_int_eq(identity_init(&id, 1, NULL, 0, &why), 0);
+	usb_plug(device_new(&kind_phone, &id, DESC_SUPER, NULL, &why));
+	phone = phone_of(dev);
 	OUT_REQUEST(0x00, 49, 40, 0);
 	OUT_REQUEST(0x00, 3, 48, 0);
 	configure(3);
-	submit(0x85, NULL, 16384);
+	read = submit(0x85, NULL, 16384);
 	/* 512 bytes end a packet there. */
 	expect(submit(0x04, ask_version, 20), USBIP_OK, 20);
-	ck_assert_uint_eq(dev.frame.max_packet, 1024);
-	expect(&pool[0], USBIP_OK, 20);
+	ck_assert_uint_eq(phone->frame.max_packet, 1024);
+	expect(read, USBIP_OK, 20);
 }
 END_TEST
 
@@ -297,8 +195,8 @@ START_TEST(talks)
 	ck_assert_int_eq(read2->status, PENDING);
 	expect(submit(0x04, set_up_bytes, 17), USBIP_OK, 17);
 	ck_assert_int_eq(read2->status, USBIP_OK);
-	ck_assert_uint_eq(dev.mux.state, MUX_UP);
-	ck_assert_uint_eq(dev.strict.total, 0);
+	ck_assert_uint_eq(phone->mux.state, MUX_UP);
+	ck_assert_uint_eq(phone->strict.total, 0);
 }
 END_TEST
 
@@ -316,12 +214,12 @@ START_TEST(configuration_ends_the_session)
 	ck_assert_int_eq(read->status, PENDING);
 	configure(4);
 	ck_assert_int_eq(read->status, USBIP_ESHUTDOWN);
-	ck_assert_uint_eq(dev.mux.state, MUX_DOWN);
+	ck_assert_uint_eq(phone->mux.state, MUX_DOWN);
 	submit(0x04, ask_version, 20);
 	read = submit(0x85, NULL, 16384);
 	ck_assert_int_eq(read->status, USBIP_OK);
 	ck_assert_uint_eq(read->actual, 20);
-	ck_assert_uint_eq(dev.strict.total, 0);
+	ck_assert_uint_eq(phone->strict.total, 0);
 }
 END_TEST
 
@@ -335,9 +233,9 @@ START_TEST(port_reset)
 	read = submit(0x85, NULL, 64);
 	OUT_REQUEST(0x23, 3, 4, 1);
 	ck_assert_int_eq(read->status, USBIP_ESHUTDOWN);
-	ck_assert_uint_eq(dev.mux.state, MUX_DOWN);
+	ck_assert_uint_eq(phone->mux.state, MUX_DOWN);
 	expect_control(0x80, 8, 0, 0, 1, USBIP_OK, "\0", 1);
-	ck_assert_uint_eq(dev.next_mode, 0);
+	ck_assert(!dev->leaving);
 }
 END_TEST
 
@@ -348,15 +246,15 @@ START_TEST(unlink_any)
 	configure(4);
 	for (int i = 0; i < 4; i++)
 		read[i] = submit(0x85, NULL, 64);
-	device_cancel(&dev, &read[1]->u);
+	device_cancel(dev, &read[1]->u);
 	ck_assert_int_eq(read[1]->status, USBIP_ECONNRESET);
-	device_cancel(&dev, &read[3]->u);
-	device_cancel(&dev, &read[0]->u);
+	device_cancel(dev, &read[3]->u);
+	device_cancel(dev, &read[0]->u);
 	ck_assert_int_eq(read[2]->status, PENDING);
 	submit(0x04, ask_version, 20);
 	ck_assert_int_eq(read[2]->status, USBIP_OK);
 	/* Too late. */
-	device_cancel(&dev, &read[2]->u);
+	device_cancel(dev, &read[2]->u);
 	ck_assert_int_eq(read[2]->status, USBIP_OK);
 	/* The queue still works behind the one that was its last. */
 	read[0] = submit(0x85, NULL, 64);
@@ -380,13 +278,13 @@ START_TEST(halt)
 	read = submit(0x85, NULL, 64);
 	ck_assert_int_eq(read->status, USBIP_OK); /* nothing was lost */
 	ck_assert_uint_eq(read->actual, 20);
-	ck_assert(device_halt(&dev, false));
+	ck_assert(device_halt(dev, 0x04));
 	ck_assert_int_eq(submit(0x04, set_up_bytes, 17)->status, USBIP_EPIPE);
 	OUT_REQUEST(0x02, 1, 0, 0x04);
 	ck_assert_int_eq(submit(0x04, set_up_bytes, 17)->status, USBIP_OK);
-	ck_assert_uint_eq(dev.strict.total, 0);
+	ck_assert_uint_eq(phone->strict.total, 0);
 	configure(1);
-	ck_assert(!device_halt(&dev, true));
+	ck_assert(!device_halt(dev, 0x85));
 }
 END_TEST
 
@@ -395,21 +293,21 @@ START_TEST(stall_and_resume)
 	struct test_urb *read[2], *write[2];
 
 	configure(4);
-	device_stall(&dev, true);
+	device_stall(dev, true);
 	read[0] = submit(0x85, NULL, 64);
 	read[1] = submit(0x85, NULL, 64);
 	write[0] = submit(0x04, ask_version, 20);
 	write[1] = submit(0x04, set_up_bytes, 17);
 	ck_assert_int_eq(write[0]->status, PENDING);
 	expect_control(0x80, 8, 0, 0, 1, USBIP_OK, "\4", 1);
-	device_stall(&dev, false);
+	device_stall(dev, false);
 	for (int i = 0; i < 2; i++) {
 		ck_assert_int_eq(read[i]->status, USBIP_OK);
 		ck_assert_int_eq(write[i]->status, USBIP_OK);
 	}
 	ck_assert_uint_lt(read[0]->order, read[1]->order);
 	ck_assert_uint_lt(write[0]->order, write[1]->order);
-	ck_assert_uint_eq(dev.strict.total, 0);
+	ck_assert_uint_eq(phone->strict.total, 0);
 }
 END_TEST
 
@@ -418,15 +316,15 @@ START_TEST(hang)
 	struct test_urb *request, *read, *write, *cancelled;
 
 	configure(4);
-	device_hang(&dev, true);
+	device_hang(dev, true);
 	request = control(0x80, 8, 0, 0, 1);
 	cancelled = control(0x80, 8, 0, 0, 1);
 	read = submit(0x85, NULL, 64);
 	write = submit(0x04, ask_version, 20);
-	ck_assert_uint_eq(completions, 1);
-	device_cancel(&dev, &cancelled->u);
+	ck_assert_uint_eq(usb_completions, 1);
+	device_cancel(dev, &cancelled->u);
 	ck_assert_int_eq(cancelled->status, USBIP_ECONNRESET);
-	device_hang(&dev, false);
+	device_hang(dev, false);
 	ck_assert_int_eq(request->status, USBIP_OK);
 	ck_assert_int_eq(read->status, USBIP_OK);
 	ck_assert_int_eq(write->status, USBIP_OK);
@@ -439,22 +337,22 @@ START_TEST(slow)
 	struct moment due;
 
 	configure(4);
-	device_slow(&dev, 20 * 1000); /* a millisecond for each of these */
+	device_slow(dev, 20 * 1000); /* a millisecond for each of these */
 	for (int i = 0; i < 3; i++)
 		write[i] = submit(0x04, ask_version, 20);
 	ck_assert_int_eq(write[0]->status, USBIP_OK);
 	ck_assert_int_eq(write[2]->status, PENDING);
-	due = dev.due;
+	due = dev->due;
 	ck_assert(due.ns != MOMENT_NEVER.ns);
 	while (write[2]->status == PENDING)
-		device_pump(&dev);
+		device_pump(dev);
 	ck_assert_int_ge(clock_now().ns - due.ns, 1000000);
-	ck_assert_uint_eq(dev.due.ns, MOMENT_NEVER.ns);
-	device_slow(&dev, 1); /* and at once when it is fast again */
+	ck_assert_uint_eq(dev->due.ns, MOMENT_NEVER.ns);
+	device_slow(dev, 1); /* and at once when it is fast again */
 	write[0] = submit(0x04, ask_version, 20);
 	write[1] = submit(0x04, ask_version, 20);
 	ck_assert_int_eq(write[1]->status, PENDING);
-	device_slow(&dev, 0);
+	device_slow(dev, 0);
 	ck_assert_int_eq(write[1]->status, USBIP_OK);
 }
 END_TEST
@@ -471,7 +369,7 @@ START_TEST(answers_make_room)
 	configure(4);
 	expect(submit(0x04, ask_version, 20), USBIP_OK, 20);
 	expect(submit(0x04, set_up_bytes, 17), USBIP_OK, 17);
-	for (unsigned i = 1; dev.mux.reply_count < MUX_REPLIES_MAX; i++) {
+	for (unsigned i = 1; phone->mux.reply_count < MUX_REPLIES_MAX; i++) {
 		syn[12] = syn[16] = (uint8_t)(i >> 8);
 		syn[13] = syn[17] = (uint8_t)i;
 		expect(submit(0x04, syn, sizeof syn), USBIP_OK, sizeof syn);
@@ -496,11 +394,11 @@ START_TEST(other_endpoints)
 	expect(submit(0x81, NULL, 192), USBIP_EINVAL, 0); /* it is ISO */
 	iso = make_urb(0x81, NULL, 192);
 	iso->u.iso_count = 1;
-	device_submit(&dev, &iso->u);
+	device_submit(dev, &iso->u);
 	ck_assert_int_eq(iso->status, PENDING);
 	OUT_REQUEST(0x01, 11, 0, 1);
 	ck_assert_int_eq(iso->status, USBIP_ESHUTDOWN);
-	device_cancel(&dev, &interrupt->u);
+	device_cancel(dev, &interrupt->u);
 	ck_assert_int_eq(interrupt->status, USBIP_ECONNRESET);
 }
 END_TEST
@@ -509,7 +407,7 @@ START_TEST(describes_itself)
 {
 	struct usbip_description desc;
 
-	device_describe(&dev, 9, &desc);
+	device_describe(dev, 9, &desc);
 	ck_assert_str_eq(desc.device.busid, "1-1");
 	ck_assert_uint_eq(desc.device.bus, 1);
 	ck_assert_uint_eq(desc.device.address, 9);

@@ -12,38 +12,47 @@
  *
  * Mode 5 has one configuration, with NCM and without the mux.
  */
-#include "phone/descriptors.h"
+#include "phone/phone.h"
 
 #define COUNT(a) ((uint8_t)(sizeof(a) / sizeof(a)[0]))
 
-/* ---- Strings ---------------------------------------------------------------
- * The serial number is not here: it is the phone's own. */
+/* ---- Strings ------------------------------------------------------------ */
 
-static const char *const texts[DESC_S_COUNT] = {
-	[DESC_S_MANUFACTURER] = "Apple Inc.",
-	[DESC_S_PRODUCT] = "iPhone",
-	[DESC_S_PTP] = "PTP",
-	[DESC_S_AUDIO] = "iPod USB Interface",
-	[DESC_S_PTP_MUX] = "PTP + Apple Mobile Device",
-	[DESC_S_PTP_MUX_ETHERNET] =
-	    "PTP + Apple Mobile Device + Apple USB Ethernet",
-	[DESC_S_MUX] = "Apple USB Multiplexor",
-	[DESC_S_ETHERNET] = "Apple USB Ethernet",
-	[DESC_S_VALERIA] = "Valeria",
-	[DESC_S_NCM] = "NCM Control",
-	[DESC_S_NCM_DATA] = "NCM Data",
-	[DESC_S_MAC] = "020000000001",
-	[DESC_S_PTP_MUX_VALERIA] = "PTP + Apple Mobile Device + Valeria",
-	[DESC_S_PTP_MUX_NCM] = "PTP + Apple Mobile Device + NCM",
-	[DESC_S_PTP_MUX_ETHERNET_NCM] =
-	    "PTP + Apple Mobile Device + Apple USB Ethernet + NCM",
+enum {
+	S_PTP = DESC_S_OWN,
+	S_AUDIO,
+	S_PTP_MUX,
+	S_PTP_MUX_ETHERNET,
+	S_MUX,
+	S_ETHERNET,
+	S_VALERIA,
+	S_NCM,
+	S_NCM_DATA,
+	S_MAC,
+	S_PTP_MUX_VALERIA,
+	S_PTP_MUX_NCM,
+	S_PTP_MUX_ETHERNET_NCM,
 };
 
-const char *
-desc_text(unsigned index)
-{
-	return index < DESC_S_COUNT ? texts[index] : NULL;
-}
+static const char *const texts[] = {
+	[DESC_S_MANUFACTURER] = "Apple Inc.",
+	[DESC_S_PRODUCT] = "iPhone",
+	[S_PTP] = "PTP",
+	[S_AUDIO] = "iPod USB Interface",
+	[S_PTP_MUX] = "PTP + Apple Mobile Device",
+	[S_PTP_MUX_ETHERNET] =
+	    "PTP + Apple Mobile Device + Apple USB Ethernet",
+	[S_MUX] = "Apple USB Multiplexor",
+	[S_ETHERNET] = "Apple USB Ethernet",
+	[S_VALERIA] = "Valeria",
+	[S_NCM] = "NCM Control",
+	[S_NCM_DATA] = "NCM Data",
+	[S_MAC] = "020000000001",
+	[S_PTP_MUX_VALERIA] = "PTP + Apple Mobile Device + Valeria",
+	[S_PTP_MUX_NCM] = "PTP + Apple Mobile Device + NCM",
+	[S_PTP_MUX_ETHERNET_NCM] =
+	    "PTP + Apple Mobile Device + Apple USB Ethernet + NCM",
+};
 
 /* ---- Interfaces --------------------------------------------------------- */
 
@@ -54,7 +63,7 @@ static const struct desc_endpoint ptp_endpoints[] = {
 };
 static const struct desc_interface ptp = {
 	.number = 0, .class = 6, .subclass = 1, .protocol = 1,
-	.name = DESC_S_PTP,
+	.name = S_PTP,
 	.endpoint_count = COUNT(ptp_endpoints), .endpoints = ptp_endpoints,
 };
 
@@ -99,18 +108,18 @@ static const struct desc_interface hid = {
 };
 
 static const struct desc_endpoint mux_endpoints[] = {
-	{ DESC_MUX_OUT, DESC_BULK, 0, 0 },
-	{ DESC_MUX_IN, DESC_BULK, 0, 0 },
+	{ PHONE_MUX_OUT, DESC_BULK, 0, 0 },
+	{ PHONE_MUX_IN, DESC_BULK, 0, 0 },
 };
 static const struct desc_interface mux = {
 	.number = 1, .class = 0xff, .subclass = 0xfe, .protocol = 2,
-	.name = DESC_S_MUX,
+	.name = S_MUX,
 	.endpoint_count = COUNT(mux_endpoints), .endpoints = mux_endpoints,
 };
 
 static const struct desc_interface ethernet_idle = {
 	.number = 2, .class = 0xff, .subclass = 0xfd, .protocol = 1,
-	.name = DESC_S_ETHERNET,
+	.name = S_ETHERNET,
 };
 static const struct desc_endpoint ethernet_endpoints[] = {
 	{ 0x86, DESC_BULK, 0, 0 },
@@ -119,19 +128,19 @@ static const struct desc_endpoint ethernet_endpoints[] = {
 static const struct desc_interface ethernet = {
 	.number = 2, .alternate = 1,
 	.class = 0xff, .subclass = 0xfd, .protocol = 1,
-	.name = DESC_S_ETHERNET,
+	.name = S_ETHERNET,
 	.endpoint_count = COUNT(ethernet_endpoints),
 	.endpoints = ethernet_endpoints,
 };
 
 static const struct desc_interface valeria_idle = {
 	.number = 2, .class = 0xff, .subclass = 0x2a, .protocol = 0xff,
-	.name = DESC_S_VALERIA,
+	.name = S_VALERIA,
 };
 static const struct desc_interface valeria = {
 	.number = 2, .alternate = 1,
 	.class = 0xff, .subclass = 0x2a, .protocol = 0xff,
-	.name = DESC_S_VALERIA,
+	.name = S_VALERIA,
 	.endpoint_count = COUNT(ethernet_endpoints),
 	.endpoints = ethernet_endpoints,
 };
@@ -140,7 +149,7 @@ static const struct desc_interface valeria = {
 #define NCM_EXTRA(control, data)                                           \
 	{                                                                  \
 		5, 0x24, 0, 0x20, 0x01, 5, 0x24, 6, (control), (data), 13, \
-		    0x24, 15, DESC_S_MAC, 0, 0, 0, 0, 0xea, 0x05, 0, 0, 0, \
+		    0x24, 15, S_MAC, 0, 0, 0, 0, 0xea, 0x05, 0, 0, 0, \
 		    6, 0x24, 26, 0, 1, 0,                                  \
 	}
 static const struct desc_endpoint ncm_control_endpoints[] = {
@@ -156,7 +165,7 @@ static const struct desc_endpoint ncm_data_endpoints[] = {
 	static const uint8_t prefix##_extra[] = NCM_EXTRA(n, (n) + 1);  \
 	static const struct desc_interface prefix##_control = {         \
 		.number = (n), .class = 2, .subclass = 0x0d,            \
-		.name = DESC_S_NCM,                                     \
+		.name = S_NCM,                                     \
 		.endpoint_count = COUNT(ncm_control_endpoints),         \
 		.endpoints = ncm_control_endpoints,                     \
 		.extra_len = COUNT(prefix##_extra),                     \
@@ -164,11 +173,11 @@ static const struct desc_endpoint ncm_data_endpoints[] = {
 	};                                                              \
 	static const struct desc_interface prefix##_idle = {            \
 		.number = (n) + 1, .class = 10, .protocol = 1,          \
-		.name = DESC_S_NCM_DATA,                                \
+		.name = S_NCM_DATA,                                \
 	};                                                              \
 	static const struct desc_interface prefix##_data = {            \
 		.number = (n) + 1, .alternate = 1,                      \
-		.class = 10, .protocol = 1, .name = DESC_S_NCM_DATA,    \
+		.class = 10, .protocol = 1, .name = S_NCM_DATA,    \
 		.endpoint_count = COUNT(ncm_data_endpoints),            \
 		.endpoints = ncm_data_endpoints,                        \
 	}
@@ -203,45 +212,37 @@ static const struct desc_interface *const settings_ncm_only[] = {
 #define CONFIGURATION(text, interfaces, array) \
 	{ (text), (interfaces), COUNT(array), (array) }
 #define CLASSIC                                                    \
-	CONFIGURATION(DESC_S_PTP, 1, settings_1),                  \
-	    CONFIGURATION(DESC_S_AUDIO, 3, settings_2),            \
-	    CONFIGURATION(DESC_S_PTP_MUX, 2, settings_3),          \
-	    CONFIGURATION(DESC_S_PTP_MUX_ETHERNET, 3, settings_4)
+	CONFIGURATION(S_PTP, 1, settings_1),                  \
+	    CONFIGURATION(S_AUDIO, 3, settings_2),            \
+	    CONFIGURATION(S_PTP_MUX, 2, settings_3),          \
+	    CONFIGURATION(S_PTP_MUX_ETHERNET, 3, settings_4)
 
 static const struct desc_configuration mode_1[] = { CLASSIC };
 static const struct desc_configuration mode_2[] = {
 	CLASSIC,
-	CONFIGURATION(DESC_S_PTP_MUX_VALERIA, 3, settings_valeria),
+	CONFIGURATION(S_PTP_MUX_VALERIA, 3, settings_valeria),
 };
 static const struct desc_configuration mode_3[] = {
 	CLASSIC,
-	CONFIGURATION(DESC_S_PTP_MUX_NCM, 4, settings_ncm),
+	CONFIGURATION(S_PTP_MUX_NCM, 4, settings_ncm),
 };
 static const struct desc_configuration mode_4[] = {
 	CLASSIC,
-	CONFIGURATION(DESC_S_PTP_MUX_NCM, 4, settings_ncm),
-	CONFIGURATION(DESC_S_PTP_MUX_ETHERNET_NCM, 5, settings_ethernet_ncm),
+	CONFIGURATION(S_PTP_MUX_NCM, 4, settings_ncm),
+	CONFIGURATION(S_PTP_MUX_ETHERNET_NCM, 5, settings_ethernet_ncm),
 };
 static const struct desc_configuration mode_5[] = {
-	CONFIGURATION(DESC_S_NCM, 2, settings_ncm_only),
+	CONFIGURATION(S_NCM, 2, settings_ncm_only),
 };
 
-const struct desc_configuration *
-desc_table(unsigned mode, unsigned *count)
-{
-	static const struct {
-		const struct desc_configuration *table;
-		unsigned count;
-	} modes[DESC_MODES] = {
-		{ mode_1, COUNT(mode_1) }, { mode_2, COUNT(mode_2) },
-		{ mode_3, COUNT(mode_3) }, { mode_4, COUNT(mode_4) },
-		{ mode_5, COUNT(mode_5) },
-	};
-
-	if (mode < 1 || mode > DESC_MODES) {
-		*count = 0;
-		return NULL;
+#define MODE(array)                                                     \
+	{                                                               \
+		.vendor = 0x05ac, .product = 0x12a8, .release = 0x1504, \
+		.milliamps = 500, .texts = texts,                       \
+		.text_count = COUNT(texts), .configurations = (array),  \
+		.configuration_count = COUNT(array),                    \
 	}
-	*count = modes[mode - 1].count;
-	return modes[mode - 1].table;
-}
+
+const struct desc_device phone_modes[PHONE_MODES] = {
+	MODE(mode_1), MODE(mode_2), MODE(mode_3), MODE(mode_4), MODE(mode_5),
+};

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef MUXD_PHONE_GADGET_H
+#define MUXD_PHONE_GADGET_H
+
+/*
+ * One virtual device, as the USB/IP server has it and as a tester has it.
+ *
+ * It has no thread of its own.  URBs are worked on where they arrive, on the
+ * import's rx thread; testers' commands and what is due by time run on the main
+ * thread.  The gadget's lock is held around each, for as long as that takes to
+ * move what can be moved; nothing under it blocks, and completing a URB takes
+ * no lock, so it is the only lock on the way.
+ */
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "phone/device.h"
+#include "usbip/server.h"
+
+struct json;
+
+/* How long a device stays away that was told to leave and to come back. */
+#define GADGET_AWAY_MS 100
+
+enum gadget_place {
+	GADGET_AWAY,    /* the server does not know of it */
+	GADGET_PLUGGED,
+	GADGET_LEAVING, /* unplugged; the server has not let go of it yet */
+};
+
+struct gadget {
+	struct usbip_device usb; /* first: the server's pointer is ours */
+	struct usbip_server *server;
+	struct waker *waker; /* the main thread's; not ours */
+	struct device *device; /* owned; what it is and its identity stay */
+	pthread_mutex_t lock;  /* of all that follows, and of *device */
+
+	enum gadget_place place; /* AWAY to PLUGGED to LEAVING: main thread */
+	bool imported;
+	bool wanted;          /* to be plugged when it is away */
+	bool by_itself;       /* and nobody has touched the cable */
+	struct moment back_at; /* and from when on */
+	uint8_t lap;          /* makes a new address each time */
+	struct moment armed;  /* when the main thread will look again */
+};
+
+/* Takes over `device`; `server` and `waker` must outlive it.  Main thread. */
+void gadget_init(struct gadget *g, struct usbip_server *server,
+    struct waker *waker, struct device *device);
+/* After the server has let go of it. */
+void gadget_fini(struct gadget *g);
+
+/* Offers it for the first time.  0, or -1 and a cause.  Main thread. */
+int gadget_plug_in(struct gadget *g, struct cause *why);
+
+/*
+ * Does what is due: pumps a device for which only time was lacking, lets one
+ * leave or come back.  When to call it again, unless the waker calls earlier.
+ * Main thread.
+ */
+struct moment gadget_tick(struct gadget *g);
+
+/* ---- What a tester can do; main thread ---------------------------------- */
+
+/* As somebody who pulls the cable, and puts it in again. */
+void gadget_plug(struct gadget *g);
+void gadget_unplug(struct gadget *g);
+/* Both, with a little time between. */
+void gadget_bounce(struct gadget *g);
+
+/* The device, to change something in; and to let it go on afterwards. */
+struct device *gadget_lock(struct gadget *g);
+void gadget_unlock(struct gadget *g);
+
+/* The members of an object: where it is; and what it has counted. */
+void gadget_describe(struct gadget *g, struct json *j);
+void gadget_report(struct gadget *g, struct json *j, bool more);
+
+#endif
