@@ -110,7 +110,6 @@ START_TEST(what_waits_can_be_unlinked_and_never_begins)
 	/* Once more: it is not there any more. */
 	rig_unlink(fd, &one, 200000, MAX + 2);
 	rig_expect_unlinked(fd, 200000, USBIP_OK);
-	
 	for (uint32_t i = 0; i < MAX; i++) {
 		rig_finish(&one, USBIP_OK, 8);
 		rig_expect_data(fd, i, 8);
