@@ -153,14 +153,16 @@ scaled() {
 # ---- Processes -------------------------------------------------------------
 
 # phones [COUNT [OPTION...]]: virtual phones, ready when this returns; what
-# muxphone says of them (BUSID UDID) is in $DIR/devices.
+# muxphone says of them (BUSID UDID) is in $DIR/devices.  0: other devices, which
+# the options name.
 phones() {
-	local count=${1:-1} line
+	local count=(--phones "${1:-1}") line
+	[ "${1:-1}" != 0 ] || count=()
 	shift $(($# > 0))
 	rm -f "$DIR/ready" "$DIR/devices"
 	mkfifo "$DIR/ready"
 	muxphone --listen "unix:$PHONES" --control "$PHONE_CONTROL" \
-	    --phones "$count" --report "$REPORT" "${muxphone_more[@]}" "$@" \
+	    "${count[@]}" --report "$REPORT" "${muxphone_more[@]}" "$@" \
 	    >"$DIR/ready" 2>>"$DIR/muxphone.log" &
 	muxphone_pid=$!
 	started+=("$muxphone_pid")

@@ -16,7 +16,11 @@ PATH=$PATH:/usr/sbin:/sbin
 
 usb_libs=$top_builddir/src/usbnet/.libs
 usb_library=$usb_libs/libusb-1.0.so.0
-[ -e "$usb_library" ] || skip "usbnet's libusb is not built"
+# In the virtual machine (tests/vm) the kernel imports the devices and the
+# programs have the system's libusb: the same tests show what that one does.
+real_libusb=${MUXD_TEST_BUS:+yes}
+[ -n "$real_libusb" ] || [ -e "$usb_library" ] ||
+    skip "usbnet's libusb is not built"
 
 # Where the devices are: addresses, separated by blanks.
 servers=unix:$PHONES
@@ -32,6 +36,21 @@ gadgets() {
 	done
 	[ $# = 0 ] || shift
 	phones 0 "${options[@]}" "$@"
+	[ -z "$real_libusb" ] || kernel_imports
+}
+
+# One after another, so that their order stays.
+kernel_imports() {
+	local busid count=0 _
+	while read -r busid _; do
+		count=$((count + 1))
+		must usbip attach -r 127.0.0.1 -b "$busid"
+		must_await 5 imported "$count"
+	done <"$DIR/devices"
+}
+
+imported() { # COUNT
+	[ "$(lsusb -d 0525:a4a0 | wc -l)" = "$1" ]
 }
 
 # beside_ready NAME COMMAND...: a process beside the test that has said that it
@@ -77,7 +96,9 @@ need_foreign() {
 # preloads; a sanitizer wants to be first itself, so there the library takes
 # the place of the system's in the search.
 usb() {
-	if [ "$MUXD_SANITIZE" = no ]; then
+	if [ -n "$real_libusb" ]; then
+		"$@"
+	elif [ "$MUXD_SANITIZE" = no ]; then
 		preloaded "$@"
 	else
 		env LD_LIBRARY_PATH="$usb_libs" USBNET_SERVERS="$servers" "$@"

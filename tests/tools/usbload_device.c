@@ -12,6 +12,16 @@
 
 /* ---- The device ---- */
 
+static int
+by_place(const void *a, const void *b)
+{
+	libusb_device *const *x = a, *const *y = b;
+
+	return (libusb_get_bus_number(*x) - libusb_get_bus_number(*y)) * 256 +
+	    libusb_get_device_address(*x) - libusb_get_device_address(*y);
+}
+
+/* The list has no order that anybody promises. */
 int
 load_find_open(struct load *l)
 {
@@ -22,6 +32,7 @@ load_find_open(struct load *l)
 
 	if (n < 0)
 		return (int)n;
+	qsort(list, (size_t)n, sizeof *list, by_place);
 	for (ssize_t i = 0; i < n; i++) {
 		struct libusb_device_descriptor d;
 
@@ -33,6 +44,8 @@ load_find_open(struct load *l)
 		rc = libusb_get_max_packet_size(list[i], EP_IN);
 		l->packet = rc > 0 ? (size_t)rc : 512;
 		rc = libusb_open(list[i], &l->dev);
+		if (rc == 0) /* a kernel may have a driver for it */
+			libusb_set_auto_detach_kernel_driver(l->dev, 1);
 		break;
 	}
 	if (list[n] != NULL)
