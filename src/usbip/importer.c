@@ -254,10 +254,20 @@ importer_send_all(struct importer *imp, bool may_block)
 static void
 begin_sending(struct importer *imp, bool may_block)
 {
-	if (!may_block && imp->batching)
+	if (!may_block && (imp->batching || imp->corked))
 		imp->is_sender = true; /* importer_work() sends at its end */
 	else
 		importer_send_all(imp, may_block);
+}
+
+void
+importer_cork(struct importer *imp, bool corked)
+{
+	if (imp->corked == corked)
+		return;
+	imp->corked = corked;
+	if (!corked && imp->is_sender && !imp->batching)
+		importer_send_all(imp, false);
 }
 
 /* ---- URBs ---- */
@@ -416,8 +426,17 @@ importer_abort(struct importer *imp)
 }
 
 void
+importer_drop(struct importer *imp)
+{
+	atomic_store_explicit(&imp->broken, true, memory_order_relaxed);
+	close(imp->fd);
+	imp->fd = -1;
+}
+
+void
 importer_fini(struct importer *imp)
 {
-	close(imp->fd);
+	if (imp->fd >= 0)
+		close(imp->fd);
 	waker_put(imp->waker);
 }

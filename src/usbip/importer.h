@@ -120,6 +120,7 @@ struct importer {
 	/* ---- The receiver's ---- */
 	bool is_sender; /* it could not send all, or waits for more to send */
 	bool batching;  /* in importer_work(): sends at its end */
+	bool corked;    /* importer_cork() */
 	bool drained;   /* the last receive took all that there was */
 	uint8_t buffer[IMPORTER_BUFFER];
 	size_t buffered, taken;
@@ -151,6 +152,10 @@ void importer_init(struct importer *imp, int fd, uint32_t devid,
 bool importer_submit(struct importer *imp, struct importer_urb *const urbs[],
     unsigned count, bool may_block);
 
+/* While corked, what the receiver submits and unlinks waits until it uncorks, so
+ * that one system call sends it all.  The receiver. */
+void importer_cork(struct importer *imp, bool corked);
+
 /* Asks for a URB in flight back; its complete() still comes, and its status
  * tells which was first.  The receiver. */
 void importer_unlink(struct importer *imp, struct importer_urb *urb);
@@ -161,9 +166,9 @@ short importer_events(const struct importer *imp);
 /* True when importer_work() is worth a call without polling first.  The
  * receiver. */
 static inline bool
-importer_is_ready(const struct importer *imp)
+importer_is_ready(struct importer *imp)
 {
-	return !imp->drained;
+	return !imp->drained || !queue_is_empty(&imp->late);
 }
 
 /*
@@ -178,7 +183,10 @@ void importer_break(struct importer *imp);
 /* Completes everything in flight with USBIP_ESHUTDOWN.  No other thread may use
  * the importer any more.  The receiver. */
 void importer_abort(struct importer *imp);
-/* After that: closes the socket. */
+/* In the child of a fork: closes the inherited socket, and leaves the connection
+ * to the parent.  Here it is broken. */
+void importer_drop(struct importer *imp);
+/* After an abort: closes the socket. */
 void importer_fini(struct importer *imp);
 
 /* ---- Between importer.c and importer_receive.c ---- */

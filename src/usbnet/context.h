@@ -21,6 +21,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "actor/mailbox.h"
 #include "base/clock.h"
@@ -32,6 +33,8 @@ struct un_link;
 struct un_message;
 struct un_poll;
 struct un_transfer;
+
+TAILQ_HEAD(un_transfers, un_transfer);
 
 struct libusb_context {
 	_Atomic unsigned refs; /* the program's, and each device's and handle's */
@@ -77,7 +80,8 @@ struct libusb_context {
 	_Atomic int64_t timer_at; /* struct moment's ns; written under `timer` */
 
 	/* ---- The events lock's owner's ---- */
-	struct un_transfer *done; /* callbacks to come */
+	struct un_transfers done; /* callbacks to come */
+	struct un_link *corked;   /* have put off sending */
 	struct un_poll *poll;
 };
 

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The buses of a context, and what a server's list makes of them. */
+
+#include "usbnet/bus.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "usbnet/bus_int.h"
+#include "usbnet/devices.h"
+#include "usbnet/events.h"
+
+#define SERVERS_DEFAULT "127.0.0.1:" USBIP_PORT
+#define BUSES_MAX 255 /* a bus number is a byte */
+
+/* How long a list waits for a server that has failed before. */
+#define AWAY_WAIT_MS 100
+/* A server that did not answer a question is left alone for so long. */
+#define SILENT_MS 5000
+/* Another thread may see what a wait is for: it looks again this often. */
+#define LOOK_MS 20
+
+bool
+un_bus_may_ask(struct un_bus *b)
+{
+	return clock_now().ns >=
+	    atomic_load_explicit(&b->silent_until, memory_order_relaxed);
+}
+
+void
+un_bus_note_silence(struct un_bus *b)
+{
+	atomic_store_explicit(&b->silent_until,
+	    moment_after_ms(clock_now(), SILENT_MS).ns, memory_order_relaxed);
+}
+
+struct un_bus *
+un_bus_at(struct libusb_context *ctx, size_t i)
+{
+	return &ctx->buses[i];
+}
+
+const struct sock_addr *
+un_bus_server(const struct un_bus *b)
+{
+	return &b->server;
+}
+
+const struct sock_addr *
+un_device_server(const struct libusb_device *dev)
+{
+	return &dev->bus->server;
+}
+
+/* ---- Differences ---- */
+
+/* It becomes a word in the log, and is sent back to the server. */
+static bool
+is_busid(const char *text)
+{
+	const size_t len = strspn(text, "0123456789.:-_"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
+	return len > 0 && text[len] == '\0';
+}
+
+static struct libusb_device *
+find(const struct un_bus *b, const char *busid)
+{
+	struct libusb_device *d = b->ctx->devices;
+
+	while (d != NULL && (d->bus != b || strcmp(d->busid, busid) != 0))
+		d = d->next;
+	return d;
+}
+
+static void
+note_entry(struct un_bus *b, const struct usbip_device_entry *e)
+{
+	struct libusb_device *d = find(b, e->busid);
+
+	if (d != NULL && d->seen)
+		return; /* twice in one list */
+	if (d != NULL && d->entry.address == e->address &&
+	    d->entry.vendor == e->vendor && d->entry.product == e->product) {
+		d->seen = true;
+		if (d->link == NULL)
+			un_device_set_configuration(d, e->configuration);
+		return;
+	}
+	/* In the same place, but with a new address: replugged meanwhile. */
+	if (d != NULL)
+		un_device_detach(d);
+	d = un_device_attach(b->ctx, b, b->number, e);
+	if (d != NULL)
+		d->seen = true;
+}
+
+/* A plain server leaves out of its list what is in use, by us too: that tells
+ * of its end by its own connection. */
+static void
+drop_unseen(struct un_bus *b, bool keep_open)
+{
+	struct libusb_device *d, *next;
+
+	for (d = b->ctx->devices; d != NULL; d = next) {
+		next = d->next;
+		if (d->bus == b && !d->seen &&
+		    !(keep_open && d->link != NULL))
+			un_device_detach(d);
+	}
+}
+
+static void
+mark_unseen(struct un_bus *b)
+{
+	struct libusb_device *d;
+
+	for (d = b->ctx->devices; d != NULL; d = d->next)
+		if (d->bus == b)
+			d->seen = false;
+}
+
+void
+un_bus_apply(struct un_bus *b, const struct usbip_device_entry *entries,
+    size_t count)
+{
+	mark_unseen(b);
+	for (size_t i = 0; i < count; i++)
+		if (is_busid(entries[i].busid))
+			note_entry(b, &entries[i]);
+	/* That it lists all shows by its pushing. */
+	drop_unseen(b, b->lists < 2);
+}
+
+void
+un_bus_apply_nothing(struct un_bus *b)
+{
+	mark_unseen(b);
+	drop_unseen(b, true);
+}
+
+/* ---- Events ---- */
+
+struct pollfd
+un_bus_pollfd(const struct un_bus *b)
+{
+	return (struct pollfd){ .fd = b->fd,
+		.events = b->state == UN_BUS_CONNECTING ? POLLOUT : POLLIN };
+}
+
+/* Moves; a program that polls by itself is told of another socket. */
+static void
+with_notice(struct un_bus *b, void (*act)(struct un_bus *b))
+{
+	const struct pollfd before = un_bus_pollfd(b);
+	struct pollfd after;
+
+	act(b);
+	after = un_bus_pollfd(b);
+	if (before.fd == after.fd && before.events == after.events)
+		return;
+	pthread_mutex_unlock(&b->ctx->lock);
+	if (before.fd >= 0)
+		un_poll_removed(b->ctx, before.fd);
+	if (after.fd >= 0)
+		un_poll_added(b->ctx, after.fd, after.events);
+	pthread_mutex_lock(&b->ctx->lock);
+}
+
+void
+un_bus_work(struct un_bus *b)
+{
+	pthread_mutex_lock(&b->ctx->lock);
+	with_notice(b, un_bus_move);
+	pthread_mutex_unlock(&b->ctx->lock);
+}
+
+struct moment
+un_buses_expire(struct libusb_context *ctx, struct moment now)
+{
+	struct moment next = MOMENT_NEVER;
+
+	pthread_mutex_lock(&ctx->lock);
+	for (size_t i = 0; i < ctx->bus_count; i++) {
+		struct un_bus *b = &ctx->buses[i];
+
+		if (!moment_before(now, b->deadline))
+			with_notice(b, un_bus_run_out);
+		next = moment_earlier(next, b->deadline);
+	}
+	pthread_mutex_unlock(&ctx->lock);
+	return next;
+}
+
+static void
+start_now(struct un_bus *b)
+{
+	un_bus_start(b, true);
+}
+
+/* Soon, not now: the server has to notice the loss, too. */
+void
+un_bus_ask_again(struct un_bus *b)
+{
+	if (b->state == UN_BUS_CONNECTING || b->state == UN_BUS_RECEIVING)
+		return;
+	un_bus_stop(b);
+	b->deadline = moment_after_ms(clock_now(), AWAY_WAIT_MS);
+	un_timer_set(b->ctx, b->deadline);
+}
+
+void
+un_buses_watch(struct libusb_context *ctx)
+{
+	pthread_mutex_lock(&ctx->lock);
+	for (size_t i = 0; i < ctx->bus_count; i++) {
+		struct un_bus *b = &ctx->buses[i];
+
+		if (b->state == UN_BUS_IDLE && b->deadline.ns ==
+		    MOMENT_NEVER.ns)
+			b->deadline = moment_after_ms(clock_now(), LOOK_MS);
+		un_timer_set(ctx, b->deadline);
+	}
+	pthread_mutex_unlock(&ctx->lock);
+}
+
+/* ---- Refresh ---- */
+
+/* Until when a list waits for this server. */
+static struct moment
+patience(const struct un_bus *b, struct moment begin)
+{
+	if (b->settled)
+		return begin;
+	return b->failures == 0
+	    ? b->deadline
+	    : moment_after_ms(begin, AWAY_WAIT_MS);
+}
+
+/* Under the lock, which is let go meanwhile. */
+static void
+wait_for_some(struct libusb_context *ctx, struct moment until)
+{
+	struct pollfd pfd[BUSES_MAX];
+	const int left = moment_poll_timeout(clock_now(), until);
+	const size_t n = ctx->bus_count;
+
+	for (size_t i = 0; i < n; i++) {
+		pfd[i] = un_bus_pollfd(&ctx->buses[i]);
+		if (ctx->buses[i].settled)
+			pfd[i].fd = -1;
+	}
+	pthread_mutex_unlock(&ctx->lock);
+	poll(pfd, (nfds_t)n, left < LOOK_MS ? left : LOOK_MS);
+	pthread_mutex_lock(&ctx->lock);
+}
+
+void
+un_buses_refresh(struct libusb_context *ctx)
+{
+	const struct moment begin = clock_now();
+	struct moment until;
+
+	pthread_mutex_lock(&ctx->lock);
+	for (size_t i = 0; i < ctx->bus_count; i++) {
+		struct un_bus *b = &ctx->buses[i];
+
+		with_notice(b,
+		    b->state == UN_BUS_IDLE ? start_now : un_bus_move);
+	}
+	do {
+		until = begin;
+		for (size_t i = 0; i < ctx->bus_count; i++) {
+			const struct moment m =
+			    patience(&ctx->buses[i], begin);
+
+			if (moment_before(until, m))
+				until = m;
+		}
+		if (!moment_before(clock_now(), until))
+			break;
+		wait_for_some(ctx, until);
+		for (size_t i = 0; i < ctx->bus_count; i++)
+			if (!ctx->buses[i].settled)
+				with_notice(&ctx->buses[i], un_bus_move);
+	} while (moment_before(begin, until));
+	for (size_t i = 0; i < ctx->bus_count; i++) {
+		struct un_bus *b = &ctx->buses[i];
+
+		if (!b->settled && b->state != UN_BUS_IDLE &&
+		    !moment_before(clock_now(), b->deadline))
+			with_notice(b, un_bus_run_out);
+	}
+	pthread_mutex_unlock(&ctx->lock);
+}
+
+/* ---- Begin and end ---- */
+
+static void
+add(struct libusb_context *ctx, const char *text)
+{
+	struct un_bus *b = &ctx->buses[ctx->bus_count];
+	struct cause why;
+
+	if (sock_addr_parse(&b->server, text, USBIP_PORT, &why) < 0) {
+		un_say(ctx, "%s; USBNET_SERVERS takes HOST:PORT and unix:PATH",
+		    why.text);
+		return;
+	}
+	b->ctx = ctx;
+	b->number = (uint8_t)++ctx->bus_count;
+	b->fd = -1;
+	b->deadline = MOMENT_NEVER;
+}
+
+static size_t
+count_words(const char *text)
+{
+	size_t n = 0;
+
+	while (text[strspn(text, " \t\n")] != '\0') {
+		text += strspn(text, " \t\n");
+		text += strcspn(text, " \t\n");
+		n++;
+	}
+	return n;
+}
+
+int
+un_buses_open(struct libusb_context *ctx)
+{
+	const char *servers = getenv("USBNET_SERVERS");
+	char *text, *word, *rest = NULL;
+
+	if (servers == NULL || servers[strspn(servers, " \t\n")] == '\0')
+		servers = SERVERS_DEFAULT;
+	text = strdup(servers);
+	ctx->buses = calloc(count_words(servers), sizeof *ctx->buses);
+	if (text == NULL || ctx->buses == NULL) {
+		free(text);
+		return LIBUSB_ERROR_NO_MEM;
+	}
+	for (word = strtok_r(text, " \t\n", &rest);
+	     word != NULL && ctx->bus_count < BUSES_MAX;
+	     word = strtok_r(NULL, " \t\n", &rest))
+		add(ctx, word);
+	free(text);
+	un_buses_refresh(ctx);
+	return 0;
+}
+
+void
+un_buses_close(struct libusb_context *ctx)
+{
+	for (size_t i = 0; i < ctx->bus_count; i++) {
+		struct un_bus *b = &ctx->buses[i];
+
+		un_bus_stop(b);
+		b->deadline = MOMENT_NEVER;
+		un_list_fini(&b->list);
+		if (b->hosts != NULL)
+			freeaddrinfo(b->hosts);
+		b->hosts = NULL;
+	}
+}
+
+void
+un_buses_drop(struct libusb_context *ctx)
+{
+	for (size_t i = 0; i < ctx->bus_count; i++) {
+		un_bus_stop(&ctx->buses[i]);
+		ctx->buses[i].deadline = MOMENT_NEVER;
+	}
+}

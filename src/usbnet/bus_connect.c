@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* One server: connecting, asking, and being told, without waiting. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "usbip/importer.h"
+#include "usbnet/bus_int.h"
+#include "usbnet/events.h"
+
+/* A server that does not push is asked this often while somebody wants to know. */
+#define POLL_MS 1000
+/* A server that is away: pauses between attempts, growing up to the last. */
+static const int away_pauses_ms[] = { 100, 200, 500, 1000, 2000, 5000 };
+#define AWAY_PAUSES (sizeof away_pauses_ms / sizeof away_pauses_ms[0])
+
+void
+un_bus_stop(struct un_bus *b)
+{
+	const int fd = b->fd;
+
+	if (fd < 0)
+		return;
+	b->fd = -1;
+	b->state = UN_BUS_IDLE;
+	close(fd);
+}
+
+/* Asks again after a pause, if somebody waits for news. */
+static void
+rest(struct un_bus *b, int ms)
+{
+	un_bus_stop(b);
+	b->settled = true;
+	b->deadline = b->ctx->callbacks != NULL
+	    ? moment_after_ms(clock_now(), ms)
+	    : MOMENT_NEVER;
+	un_timer_set(b->ctx, b->deadline);
+}
+
+static void
+fail(struct un_bus *b, const char *why)
+{
+	const size_t n =
+	    b->failures < AWAY_PAUSES ? b->failures : AWAY_PAUSES - 1;
+	char name[SOCK_ADDR_TEXT_MAX];
+
+	un_bus_stop(b);
+	if (b->failures++ == 0)
+		un_say(b->ctx, "server %s is away: %s; is usbexportd running "
+		    "there?", sock_addr_text(name, &b->server), why);
+	/* It may be another one that comes back. */
+	b->plain = false;
+	b->closings = 0;
+	un_bus_apply_nothing(b);
+	rest(b, away_pauses_ms[n]);
+}
+
+/* ---- Connecting ---- */
+
+static bool
+resolve(struct un_bus *b)
+{
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_NUMERICSERV };
+	int rc;
+
+	if (b->hosts != NULL)
+		return true;
+	rc = getaddrinfo(b->server.host, b->server.port, &hints, &b->hosts);
+	if (rc == 0)
+		return true;
+	b->hosts = NULL;
+	fail(b, gai_strerror(rc));
+	return false;
+}
+
+static int
+open_socket(int family)
+{
+	const int fd = socket(family, SOCK_STREAM, 0);
+
+	if (fd >= 0) {
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+		sock_set_nonblocking(fd, true);
+	}
+	return fd;
+}
+
+static void
+ask(struct un_bus *b)
+{
+	sock_set_keepalive(b->fd);
+	b->state = UN_BUS_RECEIVING;
+	/* It is the first on this socket, and so short that it fits. */
+	if (!importer_request_list(b->fd, !b->plain))
+		fail(b, strerror(errno));
+}
+
+/* A connect has been begun, with this result. */
+static bool
+begun(struct un_bus *b, int fd, int rc)
+{
+	if (rc < 0 && errno != EINPROGRESS) {
+		const int error = errno;
+
+		close(fd);
+		errno = error;
+		return false;
+	}
+	b->fd = fd;
+	b->state = UN_BUS_CONNECTING;
+	if (rc == 0)
+		ask(b);
+	return true;
+}
+
+static void
+connect_unix(struct un_bus *b)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	const int fd = open_socket(AF_UNIX);
+
+	memcpy(un.sun_path, b->server.path,
+	    strnlen(b->server.path, sizeof un.sun_path));
+	if (fd < 0 || !begun(b, fd,
+			  connect(fd, (const struct sockaddr *)&un, sizeof un)))
+		fail(b, strerror(errno));
+}
+
+/* The next of the host's addresses, until there is none left. */
+static void
+connect_next(struct un_bus *b, int error)
+{
+	while (b->next_host != NULL) {
+		const struct addrinfo *ai = b->next_host;
+		const int fd = open_socket(ai->ai_family);
+
+		b->next_host = ai->ai_next;
+		if (fd >= 0 &&
+		    begun(b, fd, connect(fd, ai->ai_addr, ai->ai_addrlen)))
+			return;
+		error = errno;
+	}
+	fail(b, strerror(error));
+}
+
+void
+un_bus_start(struct un_bus *b, bool may_resolve)
+{
+	un_bus_stop(b);
+	un_list_begin(&b->list);
+	b->settled = false;
+	b->lists = 0;
+	b->deadline = moment_after_ms(clock_now(), b->ctx->timeout_ms);
+	if (b->server.is_unix) {
+		connect_unix(b);
+	} else if (b->hosts == NULL && !may_resolve) {
+		fail(b, "the name of its host is not known");
+		return;
+	} else if (resolve(b)) {
+		b->next_host = b->hosts;
+		connect_next(b, EHOSTUNREACH);
+	}
+	un_timer_set(b->ctx, b->deadline);
+}
+
+/* The socket says that the connect is over. */
+static void
+finish_connect(struct un_bus *b)
+{
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	if (getsockopt(b->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		error = errno;
+	if (error == 0) {
+		ask(b);
+		return;
+	}
+	un_bus_stop(b);
+	connect_next(b, error);
+}
+
+/* ---- Receiving ---- */
+
+static void
+list_complete(struct un_bus *b)
+{
+	if (b->failures > 0) {
+		char name[SOCK_ADDR_TEXT_MAX];
+
+		un_say(b->ctx, "server %s is back",
+		    sock_addr_text(name, &b->server));
+	}
+	b->failures = 0;
+	b->settled = true;
+	if (++b->lists > 1)
+		b->closings = 0;
+	b->deadline = MOMENT_NEVER;
+	b->state = UN_BUS_WATCHING;
+	un_bus_apply(b, b->list.entries, b->list.count);
+	un_list_begin(&b->list);
+	if (b->plain)
+		rest(b, POLL_MS);
+}
+
+/*
+ * It has closed the connection.  One that does so without a word does not like
+ * to be asked for more than a list: the kernel's usbipd, for one, wants a zero
+ * in that field.  One that does so behind a single list does not push; but it
+ * may just have ended, so it is asked soon, once.
+ */
+static void
+closed(struct un_bus *b)
+{
+	if (b->lists > 0 && un_list_is_new(&b->list)) {
+		rest(b, b->lists == 1 && ++b->closings > 1 ? POLL_MS
+							   : away_pauses_ms[0]);
+	} else if (b->lists == 0 && un_list_is_new(&b->list) && !b->plain) {
+		b->plain = true;
+		un_bus_start(b, false);
+	} else {
+		fail(b, "it closes without an answer");
+	}
+}
+
+/* False: not what a server says. */
+static bool
+take_bytes(struct un_bus *b, const uint8_t *bytes, size_t len)
+{
+	struct cause why;
+
+	while (len > 0 && b->fd >= 0) {
+		size_t used;
+		const int rc = un_list_take(&b->list, bytes, len, &used, &why);
+
+		if (rc < 0) {
+			fail(b, why.text);
+			return false;
+		}
+		if (rc > 0)
+			list_complete(b);
+		bytes += used;
+		len -= used;
+	}
+	return true;
+}
+
+static void
+receive(struct un_bus *b)
+{
+	uint8_t bytes[8192];
+	ssize_t n;
+
+	do {
+		n = recv(b->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n < 0)
+			fail(b, strerror(errno));
+		else if (n == 0)
+			closed(b);
+		if (n <= 0)
+			return;
+	} while (take_bytes(b, bytes, (size_t)n) && b->fd >= 0);
+}
+
+void
+un_bus_move(struct un_bus *b)
+{
+	struct pollfd pfd = { .fd = b->fd, .events = POLLOUT };
+
+	if (b->state == UN_BUS_CONNECTING) {
+		if (poll(&pfd, 1, 0) > 0)
+			finish_connect(b);
+	} else if (b->fd >= 0) {
+		receive(b);
+	}
+}
+
+void
+un_bus_run_out(struct un_bus *b)
+{
+	if (b->state == UN_BUS_IDLE)
+		un_bus_start(b, false);
+	else
+		fail(b, "it does not answer");
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef MUXD_USBNET_BUS_INT_H
+#define MUXD_USBNET_BUS_INT_H
+
+/* Between the files bus*.c.  Everything under the context's lock. */
+
+#include <netdb.h>
+
+#include "base/sock.h"
+#include "usbnet/bus.h"
+#include "usbnet/bus_list.h"
+
+enum un_bus_state {
+	UN_BUS_IDLE,       /* no socket */
+	UN_BUS_CONNECTING, /* `deadline` is for all of it, list included */
+	UN_BUS_RECEIVING,  /* has been asked */
+	UN_BUS_WATCHING,   /* has answered; more lists come when they like */
+};
+
+struct un_bus {
+	struct libusb_context *ctx;
+	uint8_t number;
+	struct sock_addr server;
+	struct addrinfo *hosts; /* TCP: found once, tried in turn */
+	struct addrinfo *next_host;
+
+	enum un_bus_state state;
+	int fd;                 /* -1 when idle */
+	struct moment deadline; /* idle: when to ask again */
+	struct un_list list;
+	bool plain;        /* does not answer when asked to push its list */
+	bool settled;      /* has answered, or failed, since it was started */
+	unsigned lists;    /* that this connection has given */
+	unsigned closings; /* in a row, after one list: it does not push */
+	size_t failures;   /* in a row */
+	_Atomic int64_t silent_until; /* un_bus_may_ask(); any thread */
+};
+
+/* Begins to ask.  `may_resolve`: the host's name may be looked up, which can
+ * block. */
+void un_bus_start(struct un_bus *b, bool may_resolve);
+void un_bus_stop(struct un_bus *b);
+/* Moves what can be moved. */
+void un_bus_move(struct un_bus *b);
+/* Its deadline has passed. */
+void un_bus_run_out(struct un_bus *b);
+/* What the server has: all of it. */
+void un_bus_apply(struct un_bus *b, const struct usbip_device_entry *entries,
+    size_t count);
+/* The server is away: what it had is, too, but for what is in use. */
+void un_bus_apply_nothing(struct un_bus *b);
+
+#endif

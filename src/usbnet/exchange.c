@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Waiting on a link without handling events: for control requests of the
+ * library's own, which programs may cause from within their callbacks, and for
+ * transfers that must be over before a handle is.
+ */
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/cursor.h"
+#include "usbnet/devices.h"
+#include "usbnet/events.h"
+#include "usbnet/link.h"
+#include "usbnet/transfer.h"
+
+struct exchange {
+	struct importer_urb urb; /* first */
+	struct un_link *link;
+	struct waker *waker; /* another thread may see its end */
+	bool over;
+};
+
+/*
+ * Waits for something on the link, or for the waker, and moves what can be
+ * moved.  False when the deadline has passed.  Under the link's lock, which is
+ * let go meanwhile.
+ */
+static bool
+pump(struct un_link *l, struct waker *waker, struct moment deadline)
+{
+	struct pollfd pfd[2] = {
+		{ .fd = l->fd, .events = l->ops->events(l) },
+		{ .fd = waker->read_fd, .events = POLLIN },
+	};
+	const bool ready = l->lost || l->ops->ready(l);
+	const int timeout =
+	    ready ? 0 : moment_poll_timeout(clock_now(), deadline);
+	bool lost;
+
+	pthread_mutex_unlock(&l->lock);
+	if (poll(pfd, 2, timeout) > 0 && pfd[1].revents != 0)
+		waker_clear(waker);
+	pthread_mutex_lock(&l->lock);
+	lost = !un_link_work(l);
+	if (lost) {
+		pthread_mutex_unlock(&l->lock);
+		un_link_tell_lost(l);
+		pthread_mutex_lock(&l->lock);
+	}
+	if (!TAILQ_EMPTY(&l->done))
+		un_wake(l->ctx);
+	return moment_before(clock_now(), deadline);
+}
+
+/* The server does not answer any more. */
+static void
+lose(struct un_link *l)
+{
+	if (l->lost)
+		return;
+	l->lost = true;
+	l->ops->abort(l);
+	un_link_end_line(l);
+	pthread_mutex_unlock(&l->lock);
+	un_link_tell_lost(l);
+	pthread_mutex_lock(&l->lock);
+}
+
+/* ---- Control requests ---- */
+
+static void
+complete(struct importer_urb *urb)
+{
+	struct exchange *x = (struct exchange *)urb;
+
+	if (urb->status == USBIP_OK)
+		un_link_note_request(x->link, urb->setup);
+	x->over = true;
+	waker_wake(x->waker);
+}
+
+static void
+run(struct un_link *l, struct exchange *x)
+{
+	const int timeout_ms = l->ctx->timeout_ms;
+	struct moment deadline = moment_after_ms(clock_now(), timeout_ms);
+	bool in_time = true, begun = false;
+
+	while (!l->lost && in_time && !begun) {
+		begun = l->ops->submit(l, &x->urb, false);
+		if (!begun)
+			in_time = pump(l, x->waker, deadline);
+	}
+	if (!begun) {
+		x->urb.status = l->lost ? USBIP_ESHUTDOWN : USBIP_ETIMEDOUT;
+		return;
+	}
+	while (!x->over && in_time)
+		in_time = pump(l, x->waker, deadline);
+	if (x->over)
+		return;
+	l->ops->unlink(l, &x->urb);
+	deadline = moment_after_ms(clock_now(), timeout_ms);
+	while (!x->over && pump(l, x->waker, deadline))
+		;
+	lose(l);
+}
+
+static int
+result_of(const struct importer_urb *urb)
+{
+	switch (urb->status) {
+	case USBIP_OK:
+		return (int)urb->actual;
+	case USBIP_EPIPE:
+		return LIBUSB_ERROR_PIPE;
+	case USBIP_ENODEV:
+	case USBIP_ESHUTDOWN:
+		return LIBUSB_ERROR_NO_DEVICE;
+	case USBIP_ETIMEDOUT:
+	case USBIP_ECONNRESET:
+	case USBIP_ENOENT:
+		return LIBUSB_ERROR_TIMEOUT;
+	case USBIP_EOVERFLOW:
+		return LIBUSB_ERROR_OVERFLOW;
+	default:
+		return LIBUSB_ERROR_IO;
+	}
+}
+
+int
+un_link_control(struct un_link *l, uint8_t request_type, uint8_t request,
+    uint16_t value, uint16_t index, void *data, uint16_t length)
+{
+	struct exchange x = { .link = l, .waker = waker_new() };
+	struct writer w = writer_over(x.urb.setup, sizeof x.urb.setup);
+
+	if (x.waker == NULL)
+		return LIBUSB_ERROR_NO_MEM;
+	write_u8(&w, request_type);
+	write_u8(&w, request);
+	write_le16(&w, value);
+	write_le16(&w, index);
+	write_le16(&w, length);
+	x.urb.buffer = data;
+	x.urb.length = length;
+	x.urb.complete = complete;
+	pthread_mutex_lock(&l->lock);
+	run(l, &x);
+	pthread_mutex_unlock(&l->lock);
+	waker_put(x.waker);
+	return result_of(&x.urb);
+}
+
+/* ---- Taking back ---- */
+
+static bool
+has_flying(struct un_link *l, struct libusb_device_handle *h)
+{
+	struct un_transfer *t;
+
+	TAILQ_FOREACH(t, &l->flying, place)
+		if (t->handle == h)
+			return true;
+	return false;
+}
+
+static void
+take_back_all(struct un_link *l, struct libusb_device_handle *h)
+{
+	struct un_transfers *const idle[] = { &l->line, &l->done };
+	struct un_transfer *t, *next;
+
+	TAILQ_FOREACH(t, &l->flying, place)
+		if (t->handle == h) {
+			t->orphaned = true;
+			l->ops->unlink(l, &t->urb);
+		}
+	for (int i = 0; i < 2; i++)
+		for (t = TAILQ_FIRST(idle[i]); t != NULL; t = next) {
+			next = TAILQ_NEXT(t, place);
+			if (t->handle != h)
+				continue;
+			TAILQ_REMOVE(idle[i], t, place);
+			t->orphaned = true;
+			un_transfer_done(l, t);
+		}
+}
+
+void
+un_link_retire(struct un_link *l, struct libusb_device_handle *h)
+{
+	const struct moment deadline =
+	    moment_after_ms(clock_now(), l->ctx->timeout_ms);
+	struct waker *waker;
+
+	take_back_all(l, h);
+	if (!has_flying(l, h))
+		return;
+	waker = waker_new();
+	while (waker != NULL && has_flying(l, h) && pump(l, waker, deadline))
+		;
+	if (has_flying(l, h))
+		lose(l);
+	if (waker != NULL)
+		waker_put(waker);
+}

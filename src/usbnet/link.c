@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What all links have in common: transfers that come and go. */
+
+#include "usbnet/link.h"
+
+#include <string.h>
+
+#include "base/cursor.h"
+#include "usbnet/context.h"
+#include "usbnet/device.h"
+#include "usbnet/devices.h"
+#include "usbnet/events.h"
+#include "usbnet/transfer.h"
+
+void
+un_link_init(struct un_link *l, const struct un_link_ops *ops,
+    struct libusb_device *dev, int fd)
+{
+	l->ops = ops;
+	l->ctx = dev->ctx;
+	l->dev = libusb_ref_device(dev);
+	l->fd = fd;
+	pthread_mutex_init(&l->lock, NULL);
+	TAILQ_INIT(&l->flying);
+	TAILQ_INIT(&l->line);
+	TAILQ_INIT(&l->done);
+}
+
+/* Those that wait for room take it, first come, first served. */
+static void
+take_from_line(struct un_link *l)
+{
+	struct un_transfer *t;
+
+	while ((t = TAILQ_FIRST(&l->line)) != NULL &&
+	    l->ops->submit(l, &t->urb, true)) {
+		TAILQ_REMOVE(&l->line, t, place);
+		TAILQ_INSERT_TAIL(&l->flying, t, place);
+		t->state = UN_FLYING;
+	}
+	l->ops->flush(l);
+}
+
+void
+un_link_end_line(struct un_link *l)
+{
+	struct un_transfer *t;
+
+	while ((t = TAILQ_FIRST(&l->line)) != NULL) {
+		TAILQ_REMOVE(&l->line, t, place);
+		t->urb.status = USBIP_ESHUTDOWN;
+		t->urb.actual = 0;
+		un_transfer_done(l, t);
+	}
+}
+
+bool
+un_link_work(struct un_link *l)
+{
+	if (l->lost)
+		return true;
+	if (l->ops->work(l)) {
+		if (!TAILQ_EMPTY(&l->line))
+			take_from_line(l);
+		return true;
+	}
+	l->lost = true;
+	l->ops->abort(l);
+	un_link_end_line(l);
+	return false;
+}
+
+void
+un_link_tell_lost(struct un_link *l)
+{
+	un_log(l->ctx, LIBUSB_LOG_LEVEL_INFO,
+	    "the connection of device %s is lost", l->dev->busid);
+	un_device_lost(l->dev);
+	un_wake(l->ctx); /* what it had in flight is done */
+}
+
+static void
+forget_done(struct un_link *l)
+{
+	struct un_transfer *t;
+
+	while ((t = TAILQ_FIRST(&l->done)) != NULL) {
+		TAILQ_REMOVE(&l->done, t, place);
+		un_transfer_done(l, t);
+	}
+}
+
+void
+un_link_close(struct un_link *l)
+{
+	pthread_mutex_lock(&l->lock);
+	l->closing = true;
+	if (!l->lost)
+		l->ops->abort(l);
+	l->lost = true;
+	un_link_end_line(l);
+	forget_done(l);
+	pthread_mutex_unlock(&l->lock);
+	un_timers_fini(&l->timers);
+	pthread_mutex_destroy(&l->lock);
+	libusb_unref_device(l->dev);
+	l->ops->free(l);
+}
+
+/* ---- Timeouts ---- */
+
+static struct un_transfer *
+transfer_of_timer(struct un_timer *timer)
+{
+	return (struct un_transfer *)((char *)timer -
+	    offsetof(struct un_transfer, timer));
+}
+
+void
+un_link_expire(struct un_link *l, struct moment now)
+{
+	struct un_timer *first;
+
+	while ((first = un_timers_first(&l->timers)) != NULL &&
+	    !moment_before(now, first->deadline)) {
+		struct un_transfer *t = transfer_of_timer(first);
+
+		un_timers_drop(&l->timers, first);
+		if (!t->cancelled)
+			t->timed_out = true;
+		if (t->state == UN_FLYING) {
+			l->ops->unlink(l, &t->urb);
+			continue;
+		}
+		TAILQ_REMOVE(&l->line, t, place);
+		t->urb.status = USBIP_ECONNRESET;
+		t->urb.actual = 0;
+		un_transfer_done(l, t);
+	}
+}
+
+/* ---- Endpoints ---- */
+
+/* USB/IP wants it decoded, as Linux has it in its URBs. */
+static int32_t
+interval_of(const struct un_link *l, uint8_t attributes, uint8_t interval)
+{
+	const bool counts_microframes = l->dev->speed >= LIBUSB_SPEED_HIGH;
+	const int type = attributes & LIBUSB_TRANSFER_TYPE_MASK;
+
+	if (type == LIBUSB_TRANSFER_TYPE_CONTROL ||
+	    type == LIBUSB_TRANSFER_TYPE_BULK)
+		return 0;
+	if (interval == 0)
+		interval = 1;
+	if (type == LIBUSB_TRANSFER_TYPE_INTERRUPT && !counts_microframes)
+		return interval;
+	return 1 << ((interval > 16 ? 16 : interval) - 1);
+}
+
+static void
+learn_from(struct un_link *l, const uint8_t *bytes, size_t len)
+{
+	struct reader r = reader_over(bytes, len);
+	bool is_current = false;
+
+	while (reader_left(&r) >= 2) {
+		const uint8_t *d = read_bytes(&r, r.at[0] >= 2 ? r.at[0] : 2);
+		const size_t size = d != NULL ? d[0] : 0;
+
+		if (size < 2)
+			return;
+		if (d[1] == LIBUSB_DT_INTERFACE && size >= 4)
+			is_current = d[2] < UN_INTERFACES_MAX &&
+			    l->alts[d[2]] == d[3];
+		if (d[1] == LIBUSB_DT_ENDPOINT && size >= 7 && is_current)
+			l->endpoints[un_endpoint_index(d[2])] =
+			    (struct un_endpoint){ d[3],
+				interval_of(l, d[3], d[6]) };
+	}
+}
+
+void
+un_link_learn_endpoints(struct un_link *l)
+{
+	const uint8_t *bytes;
+	size_t len;
+
+	memset(l->endpoints, 0, sizeof l->endpoints);
+	if (un_device_cached_configuration(l->dev,
+		un_device_active_configuration(l->dev), &bytes, &len))
+		learn_from(l, bytes, len);
+}
+
+void
+un_link_note_request(struct un_link *l, const uint8_t setup[8])
+{
+	const uint8_t value = setup[2], interface = setup[4];
+
+	if (setup[0] == LIBUSB_RECIPIENT_DEVICE &&
+	    setup[1] == LIBUSB_REQUEST_SET_CONFIGURATION) {
+		memset(l->alts, 0, sizeof l->alts);
+		un_device_set_configuration(l->dev, value);
+		un_link_learn_endpoints(l);
+	} else if (setup[0] == LIBUSB_RECIPIENT_INTERFACE &&
+	    setup[1] == LIBUSB_REQUEST_SET_INTERFACE &&
+	    interface < UN_INTERFACES_MAX) {
+		l->alts[interface] = value;
+		un_link_learn_endpoints(l);
+	}
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A link to a USB/IP server: the importer, whose receiver is whoever has the
+ * link's lock. */
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "usbnet/context.h"
+#include "usbnet/device.h"
+#include "usbnet/devices.h"
+#include "usbnet/link.h"
+
+struct link_usbip {
+	struct un_link link; /* first */
+	struct importer imp;
+};
+
+static struct importer *
+importer_of(struct un_link *l)
+{
+	return &((struct link_usbip *)l)->imp;
+}
+
+static bool
+do_submit(struct un_link *l, struct importer_urb *urb, bool more)
+{
+	struct importer *imp = importer_of(l);
+
+	importer_cork(imp, more);
+	return importer_submit(imp, &urb, 1, false);
+}
+
+static void
+do_flush(struct un_link *l)
+{
+	importer_cork(importer_of(l), false);
+}
+
+static void
+do_unlink(struct un_link *l, struct importer_urb *urb)
+{
+	importer_unlink(importer_of(l), urb);
+}
+
+static bool
+do_work(struct un_link *l)
+{
+	return importer_work(importer_of(l));
+}
+
+static bool
+do_ready(struct un_link *l)
+{
+	return importer_is_ready(importer_of(l));
+}
+
+static short
+do_events(struct un_link *l)
+{
+	return importer_events(importer_of(l));
+}
+
+static void
+do_abort(struct un_link *l)
+{
+	importer_abort(importer_of(l));
+}
+
+static void
+do_drop(struct un_link *l)
+{
+	importer_drop(importer_of(l));
+}
+
+static void
+do_free(struct un_link *l)
+{
+	importer_fini(importer_of(l));
+	free(l);
+}
+
+static const struct un_link_ops ops = {
+	.submit = do_submit,
+	.flush = do_flush,
+	.unlink = do_unlink,
+	.work = do_work,
+	.ready = do_ready,
+	.events = do_events,
+	.abort = do_abort,
+	.drop = do_drop,
+	.free = do_free,
+};
+
+/* What the server's refusal is to a program. */
+static int
+error_of_status(uint32_t status)
+{
+	switch (status) {
+	case USBIP_ST_DEV_BUSY:
+		return LIBUSB_ERROR_BUSY;
+	case USBIP_ST_NODEV:
+		return LIBUSB_ERROR_NO_DEVICE;
+	default:
+		return LIBUSB_ERROR_IO;
+	}
+}
+
+int
+un_link_open_usbip(struct libusb_device *dev, struct un_link **out)
+{
+	struct usbip_device_entry entry;
+	struct link_usbip *l;
+	struct cause why;
+	uint32_t status;
+	int fd;
+
+	fd = importer_attach(un_device_server(dev), dev->busid,
+	    dev->ctx->timeout_ms, &entry, &status, &why);
+	if (fd < 0) {
+		un_log(dev->ctx, LIBUSB_LOG_LEVEL_ERROR, "%s", why.text);
+		return error_of_status(status);
+	}
+	l = calloc(1, sizeof *l);
+	if (l == NULL) {
+		close(fd);
+		return LIBUSB_ERROR_NO_MEM;
+	}
+	un_device_set_configuration(dev, entry.configuration);
+	un_link_init(&l->link, &ops, dev, fd);
+	importer_init(&l->imp, fd, usbip_devid(entry.bus, entry.address),
+	    dev->ctx->waker);
+	*out = &l->link;
+	return 0;
+}
