@@ -8,8 +8,10 @@
 
 struct fake_state fake = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.counts = { .configuration = -1, .claimed = -1, .released = -1 },
+	.counts = { .configuration = -1, .claimed = -1, .released = -1,
+	    .interface = -1, .setting = -1 },
 	.has_hotplug = true,
+	.reset_error = LIBUSB_ERROR_NOT_FOUND,
 	.memory = -1,
 };
 
@@ -71,6 +73,8 @@ SETTER(fake_set_init, int, init_error)
 SETTER(fake_set_open, int, open_error)
 SETTER(fake_set_memory, long, memory)
 SETTER(fake_set_slowness, int, slowness)
+SETTER(fake_set_claim, int, claim_error)
+SETTER(fake_set_reset, int, reset_error)
 
 void
 fake_on_control(struct fake_device *d, fake_control *control)
@@ -239,8 +243,15 @@ libusb_get_device_list(libusb_context *ctx, libusb_device ***out)
 	return n;
 }
 
-static void
-unref(libusb_device *device)
+libusb_device *
+libusb_ref_device(libusb_device *device)
+{
+	device->refs++;
+	return device;
+}
+
+void
+libusb_unref_device(libusb_device *device)
 {
 	if (--device->refs == 0)
 		free(device);
@@ -250,7 +261,7 @@ void
 libusb_free_device_list(libusb_device **list, int unref_devices)
 {
 	for (int i = 0; list[i] != NULL && unref_devices; i++)
-		unref(list[i]);
+		libusb_unref_device(list[i]);
 	free(list);
 }
 
@@ -258,6 +269,10 @@ int
 libusb_get_device_descriptor(libusb_device *device,
     struct libusb_device_descriptor *out)
 {
+	if (device->d->descriptor != NULL) {
+		*out = *device->d->descriptor;
+		return 0;
+	}
 	*out = (struct libusb_device_descriptor){
 		.idVendor = device->d->spec.vendor,
 		.idProduct = device->d->spec.product,
@@ -298,17 +313,18 @@ libusb_get_device_speed(libusb_device *device)
 int
 libusb_open(libusb_device *device, libusb_device_handle **out)
 {
-	if (fake.open_error != 0)
-		return fake.open_error;
-	if (!device->d->plugged)
-		return LIBUSB_ERROR_NO_DEVICE;
+	int error;
+
+	pthread_mutex_lock(&fake.lock);
+	error = fake.open_error != 0 ? fake.open_error
+	    : device->d->plugged ? 0 : LIBUSB_ERROR_NO_DEVICE;
+	fake.counts.handles += error == 0;
+	pthread_mutex_unlock(&fake.lock);
+	if (error != 0)
+		return error;
 	*out = calloc(1, sizeof **out);
 	RULE(*out != NULL);
-	device->refs++;
-	(*out)->device = device;
-	pthread_mutex_lock(&fake.lock);
-	fake.counts.handles++;
-	pthread_mutex_unlock(&fake.lock);
+	(*out)->device = libusb_ref_device(device);
 	return 0;
 }
 
@@ -320,7 +336,7 @@ libusb_close(libusb_device_handle *h)
 	    h->device->d->writes.first == NULL);
 	fake.counts.handles--;
 	pthread_mutex_unlock(&fake.lock);
-	unref(h->device);
+	libusb_unref_device(h->device);
 	free(h);
 }
 
@@ -329,94 +345,3 @@ libusb_get_device(libusb_device_handle *h)
 {
 	return h->device;
 }
-
-/* ---- libusb: requests ---- */
-
-int
-libusb_get_configuration(libusb_device_handle *h, int *out)
-{
-	*out = h->device->d->configuration;
-	return h->device->d->plugged ? 0 : LIBUSB_ERROR_NO_DEVICE;
-}
-
-int
-libusb_set_configuration(libusb_device_handle *h, int configuration)
-{
-	poll(NULL, 0, fake.slowness);
-	pthread_mutex_lock(&fake.lock);
-	fake.counts.configuration = configuration;
-	h->device->d->configuration = configuration;
-	pthread_mutex_unlock(&fake.lock);
-	return 0;
-}
-
-int
-libusb_kernel_driver_active(libusb_device_handle *h, int interface)
-{
-	(void)h;
-	return interface == 0;
-}
-
-int
-libusb_detach_kernel_driver(libusb_device_handle *h, int interface)
-{
-	(void)h, (void)interface;
-	pthread_mutex_lock(&fake.lock);
-	fake.counts.detached++;
-	pthread_mutex_unlock(&fake.lock);
-	return 0;
-}
-
-int
-libusb_claim_interface(libusb_device_handle *h, int interface)
-{
-	(void)h;
-	fake.counts.claimed = interface;
-	return 0;
-}
-
-int
-libusb_release_interface(libusb_device_handle *h, int interface)
-{
-	(void)h;
-	fake.counts.released = interface;
-	return 0;
-}
-
-int
-libusb_clear_halt(libusb_device_handle *h, unsigned char endpoint)
-{
-	struct fake_device *d = h->device->d;
-
-	(void)endpoint;
-	pthread_mutex_lock(&fake.lock);
-	RULE(d->reads.first == NULL);
-	fake.counts.clear_halts++;
-	d->halted = false;
-	pthread_mutex_unlock(&fake.lock);
-	return d->plugged ? 0 : LIBUSB_ERROR_NO_DEVICE;
-}
-
-int
-libusb_reset_device(libusb_device_handle *h)
-{
-	(void)h;
-	fake.counts.resets++;
-	return LIBUSB_ERROR_NOT_FOUND;
-}
-
-int
-libusb_control_transfer(libusb_device_handle *h, uint8_t type, uint8_t request,
-    uint16_t value, uint16_t index, unsigned char *data, uint16_t length,
-    unsigned int timeout)
-{
-	struct fake_device *d = h->device->d;
-
-	RULE(timeout > 0);
-	if (!d->plugged)
-		return LIBUSB_ERROR_NO_DEVICE;
-	if (d->control == NULL)
-		return LIBUSB_ERROR_PIPE;
-	return d->control(d, type, request, value, index, data, length);
-}
-

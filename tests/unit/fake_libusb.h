@@ -41,6 +41,10 @@ void fake_set_open(int error);
 void fake_set_memory(long bytes);
 /* How long libusb_set_configuration() takes. */
 void fake_set_slowness(int ms);
+/* What claiming an interface, and resetting a device, say.  A reset usually
+ * says LIBUSB_ERROR_NOT_FOUND. */
+void fake_set_claim(int error);
+void fake_set_reset(int error);
 
 /* ---- A device ---- */
 
@@ -48,6 +52,25 @@ void fake_set_slowness(int ms);
 typedef int fake_control(struct fake_device *d, uint8_t type, uint8_t request,
     uint16_t value, uint16_t index, void *data, uint16_t length);
 void fake_on_control(struct fake_device *d, fake_control *control);
+
+/* Its descriptors, which must live as long; without them it has a device
+ * descriptor only.  It begins in the first configuration. */
+void fake_describe(struct fake_device *d,
+    const struct libusb_device_descriptor *device,
+    const struct libusb_config_descriptor *const *configurations);
+
+/*
+ * Takes every transfer that is submitted, instead of what is said below.  True:
+ * it is done, and status, actual_length and data are filled in.  False: it
+ * stays in flight until fake_finish() ends the oldest of its endpoint (of
+ * control: 0).  Called under the stand-in's lock.
+ */
+typedef bool fake_transfer_fn(struct fake_device *d,
+    struct libusb_transfer *x);
+void fake_on_transfer(struct fake_device *d, fake_transfer_fn *fn);
+/* False: there is none. */
+bool fake_finish(struct fake_device *d, uint8_t endpoint, int status,
+    int actual);
 
 /* What the device sends: one transfer's worth, whose bytes are all `byte`. */
 void fake_send(struct fake_device *d, uint8_t byte, int length);
@@ -78,6 +101,10 @@ struct fake_counts {
 	int clear_halts, resets;
 	int configuration; /* last set; -1: never */
 	int detached;      /* drivers */
+	int attached;      /* the same, given back */
+	int set_configurations;
+	uint32_t claims;   /* interfaces that are claimed now, a bit each */
+	int interface, setting; /* the last one chosen; -1: never */
 	int claimed, released; /* last interface; -1: never */
 };
 struct fake_counts fake_counts(void);

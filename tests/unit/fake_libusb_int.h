@@ -46,6 +46,9 @@ struct fake_device {
 	bool halted; /* IN: nothing more until it is cleared */
 	int configuration, next_write;
 	fake_control *control;
+	fake_transfer_fn *transfer;
+	const struct libusb_device_descriptor *descriptor; /* or NULL */
+	const struct libusb_config_descriptor *const *configurations;
 	struct list reads, writes;   /* in flight, oldest first */
 	struct answer *answers, **answers_end; /* that nobody has read yet */
 	struct fake_written *written;
@@ -78,7 +81,7 @@ extern struct fake_state {
 	struct fake_device *devices;
 	struct fake_counts counts;
 	bool has_hotplug;
-	int init_error, open_error, slowness;
+	int init_error, open_error, claim_error, reset_error, slowness;
 	long memory, memory_used;
 } fake;
 

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* usbexportd's backend: what is offered, who gets it, and how that ends. */
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "export/session.h"
+#include "export_rig.h"
+#include "usbip/importer.h"
+
+/* ---- Descriptions ---- */
+
+START_TEST(entry_and_interfaces)
+{
+	struct usbip_device_entry e;
+	const int fd = rig_connect(&x.rig);
+
+	ck_assert_uint_eq(rig_try_import(fd, "1-2.3", &e), USBIP_ST_OK);
+	ck_assert_str_eq(e.busid, "1-2.3");
+	ck_assert_str_eq(e.path, "/sys/bus/usb/devices/1-2.3");
+	ck_assert_uint_eq(e.bus, 1);
+	ck_assert_uint_eq(e.address, 7);
+	ck_assert_uint_eq(e.speed, USBIP_SPEED_SUPER);
+	ck_assert_uint_eq(e.vendor, 0x0525);
+	ck_assert_uint_eq(e.product, 0xa4a0);
+	ck_assert_uint_eq(e.release, 0x0123);
+	ck_assert_uint_eq(e.configuration, 1);
+	ck_assert_uint_eq(e.configurations, 2);
+	ck_assert_uint_eq(e.interface_count, 2);
+	export_release(fd);
+}
+END_TEST
+
+static struct usbip_info_record
+find_record(const uint8_t *info, size_t len, uint8_t type, uint8_t index)
+{
+	struct reader r = reader_over(info, len);
+	struct usbip_info_record record = { .length = 0 };
+
+	while (usbip_info_next(&r, &record))
+		if (record.type == type && record.index == index)
+			return record;
+	ck_abort_msg("no record of type %u, index %u", type, index);
+}
+
+static void
+expect_record(const uint8_t *info, size_t info_len, uint8_t type,
+    uint8_t index, const void *bytes, size_t len)
+{
+	const struct usbip_info_record r =
+	    find_record(info, info_len, type, index);
+
+	ck_assert_uint_eq(r.length, len);
+	ck_assert_mem_eq(r.bytes, bytes, len);
+}
+
+START_TEST(info_has_all_descriptors)
+{
+	static const char configuration_2[] = "\x09\x02\x28\0\x01\x02\0\xc0\0"
+	    "\x08\x0b\0\x01\xff\0\0\x06" "\x09\x04\0\0\x01\x0a\0\0\0"
+	    "\x09\x05\x84\x02\0\x02\0\x01\x02" "\x05\x24\x01\x02\x03";
+	struct usbip_device_entry e;
+	struct sock_addr addr;
+	struct cause why;
+	uint32_t status;
+	uint8_t *info;
+	size_t len;
+
+	ck_assert_int_eq(sock_addr_parse(&addr, x.rig.path, NULL, &why), 0);
+	ck_assert_int_eq(importer_ask_info(&addr, "1-2.3", UNIT_PATIENCE_MS,
+	    &e, &info, &len, &status, &why), 0);
+	expect_record(info, len, USBIP_INFO_DEVICE, 0,
+	    "\x12\x01\x10\x02\0\0\0\x40\x25\x05\xa0\xa4\x23\x01\x01\x02\x03"
+	    "\x02", 18);
+	ck_assert_uint_eq(find_record(info, len, USBIP_INFO_CONFIGURATION,
+	    0).length, 9 + 9 + 14 + 9 + 28 + 9 + 14);
+	expect_record(info, len, USBIP_INFO_CONFIGURATION, 1, configuration_2,
+	    sizeof configuration_2 - 1);
+	expect_record(info, len, USBIP_INFO_STRING, 0, "\x04\x03\x09\x04", 4);
+	expect_record(info, len, USBIP_INFO_STRING, 3, "\x06\x03S\0001\0", 6);
+	ck_assert_uint_eq(find_record(info, len, USBIP_INFO_STRING, 1).langid,
+	    0x0409);
+	find_record(info, len, USBIP_INFO_STRING, 4); /* a configuration's */
+	find_record(info, len, USBIP_INFO_STRING, 6); /* an association's */
+	expect_record(info, len, USBIP_INFO_BOS, 0, "\x05\x0f\x05\0\0", 5);
+	free(info);
+}
+END_TEST
+
+START_TEST(rows_have_texts)
+{
+	struct monitor_row row;
+
+	ck_assert_uint_eq(monitor_list(x.monitor, &row, 1), 1);
+	ck_assert_str_eq(row.serial, "S1");
+	ck_assert_str_eq(row.product, "A?B");
+	ck_assert_int_eq(row.state, MONITOR_OFFERED);
+	ck_assert_uint_eq(row.speed, USBIP_SPEED_SUPER);
+}
+END_TEST
+
+/* ---- One importer ---- */
+
+START_TEST(second_importer_is_refused)
+{
+	const int first = export_import(), second = rig_connect(&x.rig);
+	int third;
+
+	ck_assert_uint_eq(rig_try_import(second, "1-2.3", NULL),
+	    USBIP_ST_DEV_BUSY);
+	rig_submit(first, &x.as, 1, 0x81, 64);
+	rig_expect_data(first, 1, 64);
+	close(second);
+	export_release(first);
+	third = export_import();
+	rig_submit(third, &x.as, 1, 0x81, 64);
+	rig_expect_data(third, 1, 64);
+	export_release(third);
+}
+END_TEST
+
+START_TEST(claimed_and_given_back)
+{
+	const int fd = export_import();
+	struct fake_counts c = fake_counts();
+
+	ck_assert_uint_eq(c.claims, 3);
+	ck_assert_int_eq(c.detached, 1);
+	ck_assert_int_eq(c.attached, 0);
+	ck_assert_int_eq(c.resets, 0);
+	export_release(fd);
+	c = fake_counts();
+	ck_assert_uint_eq(c.claims, 0);
+	ck_assert_int_eq(c.attached, 1);
+	ck_assert_int_eq(c.resets, 1);
+	ck_assert_int_eq(c.set_configurations, 0);
+}
+END_TEST
+
+START_TEST(refusals)
+{
+	static const struct { int open, claim; uint32_t status; } cases[] = {
+		{ LIBUSB_ERROR_ACCESS, 0, USBIP_ST_NA },
+		{ LIBUSB_ERROR_NO_DEVICE, 0, USBIP_ST_NODEV },
+		{ LIBUSB_ERROR_IO, 0, USBIP_ST_DEV_ERR },
+		{ 0, LIBUSB_ERROR_BUSY, USBIP_ST_DEV_BUSY },
+		{ 0, LIBUSB_ERROR_OTHER, USBIP_ST_DEV_ERR } };
+
+	for (int i = 0; i < UNIT_COUNT(cases); i++) {
+		const int fd = rig_connect(&x.rig);
+
+		fake_set_open(cases[i].open);
+		fake_set_claim(cases[i].claim);
+		ck_assert_uint_eq(rig_try_import(fd, "1-2.3", NULL),
+		    cases[i].status);
+		ck_assert_int_eq(fake_counts().handles, 0);
+		close(fd);
+	}
+	fake_set_init(LIBUSB_ERROR_OTHER);
+	{
+		const int fd = rig_connect(&x.rig);
+
+		ck_assert_uint_eq(rig_try_import(fd, "1-2.3", NULL),
+		    USBIP_ST_DEV_ERR);
+		close(fd);
+	}
+	fake_set_init(0);
+	fake_set_open(0);
+	fake_set_claim(0);
+	export_release(export_import());
+}
+END_TEST
+
+START_TEST(importer_goes_amid_transfers)
+{
+	const int fd = export_import();
+
+	script.held = HELD(0x81) | HELD(0x01) | HELD(0);
+	for (uint32_t i = 0; i < 40; i++)
+		rig_submit(fd, &x.as, i, i % 2 != 0 ? 0x81 : 0x01, 512);
+	export_control(fd, 99, 0x80, 0, 0, 0, 2);
+	export_await_submitted(41);
+	export_release(fd);
+}
+END_TEST
+
+START_TEST(kick)
+{
+	const int fd = export_import();
+
+	script.held = HELD(0x81);
+	rig_submit(fd, &x.as, 1, 0x81, 512);
+	export_await_submitted(1);
+	ck_assert(usbip_server_kick(x.rig.server, "1-2.3"));
+	rig_expect_end(fd);
+	export_release(fd);
+	ck_assert(!usbip_server_kick(x.rig.server, "1-2.3"));
+	export_release(export_import());
+}
+END_TEST
+
+/* ---- Coming and going ---- */
+
+START_TEST(unplugged_amid_transfers)
+{
+	const int fd = export_import();
+
+	script.held = HELD(0x81) | HELD(0x01);
+	for (uint32_t i = 0; i < 10; i++)
+		rig_submit(fd, &x.as, i, i % 2 != 0 ? 0x81 : 0x01, 512);
+	export_await_submitted(10);
+	fake_unplug(x.device);
+	for (int i = 0; i < 10; i++)
+		ck_assert_int_eq(rig_receive_pdu(fd).ret_submit.status,
+		    USBIP_ESHUTDOWN);
+	rig_expect_end(fd);
+	export_release(fd);
+	while (monitor_list(x.monitor, NULL, 0) > 0)
+		poll(NULL, 0, 1);
+}
+END_TEST
+
+START_TEST(plugged_in_again)
+{
+	struct fake_spec spec = rig_spec;
+	struct fake_device *d;
+	struct monitor_row row;
+
+	for (uint8_t i = 0; i < 5; i++) {
+		fake_unplug(i == 0 ? x.device : d);
+		spec.address = (uint8_t)(20 + i);
+		d = fake_plug(&spec);
+		while (monitor_list(x.monitor, &row, 1) != 1 ||
+		    row.ident.address != spec.address ||
+		    row.state != MONITOR_OFFERED)
+			poll(NULL, 0, 1);
+	}
+}
+END_TEST
+
+START_TEST(without_hotplug)
+{
+	struct fake_spec spec = rig_spec;
+
+	fake_set_hotplug(false);
+	export_set_up();
+	spec.ports[1] = 4;
+	fake_plug(&spec);
+	export_await_state("1-2.4", MONITOR_OFFERED);
+	fake_unplug(x.device);
+	while (monitor_list(x.monitor, NULL, 0) != 1)
+		poll(NULL, 0, 1);
+	export_tear_down();
+}
+END_TEST
+
+/* ---- What is kept ---- */
+
+static const struct libusb_endpoint_descriptor hid_endpoints[] = {
+	{ .bLength = 7, .bDescriptorType = 5, .bEndpointAddress = 0x81,
+	    .bmAttributes = 3, .wMaxPacketSize = 64 },
+	{ .bLength = 7, .bDescriptorType = 5, .bEndpointAddress = 0x01,
+	    .bmAttributes = 3, .wMaxPacketSize = 64 } };
+static struct libusb_interface_descriptor hid_setting = { .bLength = 9,
+	.bDescriptorType = 4, .bNumEndpoints = 2, .bInterfaceClass = 3,
+	.endpoint = hid_endpoints };
+static const struct libusb_interface hid_interface = { &hid_setting, 1 };
+static const struct libusb_config_descriptor hid_configuration = {
+	.bLength = 9, .bDescriptorType = 2, .bNumInterfaces = 1,
+	.bConfigurationValue = 1, .interface = &hid_interface };
+static const struct libusb_config_descriptor *const hid_configurations[] = {
+	&hid_configuration };
+static struct libusb_device_descriptor hid_descriptor = { .bLength = 18,
+	.bDescriptorType = 1, .bcdUSB = 0x0200, .bMaxPacketSize0 = 8,
+	.idVendor = 0x1234, .idProduct = 1, .bNumConfigurations = 1 };
+
+static const uint8_t *report;
+static int report_length;
+
+static int
+answer_report(struct fake_device *d, uint8_t type, uint8_t request,
+    uint16_t value, uint16_t index, void *data, uint16_t length)
+{
+	(void)d, (void)index;
+	if (report == NULL || type != 0x81 || request != 6 ||
+	    value != LIBUSB_DT_REPORT << 8 || length < report_length)
+		return LIBUSB_ERROR_PIPE;
+	memcpy(data, report, (size_t)report_length);
+	return report_length;
+}
+
+/* The state and the reason that such a device gets, beside the usual one. */
+static struct monitor_row
+judge(void)
+{
+	const struct fake_spec spec = { .bus = 1, .address = 9, .ports = { 9 },
+		.port_count = 1, .vendor = hid_descriptor.idVendor,
+		.product = hid_descriptor.idProduct,
+		.speed = LIBUSB_SPEED_FULL };
+	struct fake_device *d = fake_plug(&spec);
+	struct monitor_row rows[2];
+
+	fake_describe(d, &hid_descriptor, hid_configurations);
+	fake_on_control(d, answer_report);
+	export_set_up();
+	ck_assert_uint_eq(monitor_list(x.monitor, rows, 2), 2);
+	export_tear_down();
+	return rows[strcmp(rows[0].ident.busid, "1-9") == 0 ? 0 : 1];
+}
+
+static void
+expect_kept(const char *reason)
+{
+	const struct monitor_row row = judge();
+
+	ck_assert_int_eq(row.state, MONITOR_KEPT);
+	ck_assert_msg(strstr(row.reason, reason) != NULL, "'%s' is not '%s'",
+	    row.reason, reason);
+}
+
+START_TEST(hub)
+{
+	hid_descriptor.bDeviceClass = 9;
+	ck_assert_int_eq(policy_add_busid(&x.policy, "1-9", &(struct cause){
+	    "" }), 0);
+	expect_kept("hub");
+}
+END_TEST
+
+START_TEST(keyboard)
+{
+	hid_setting.bInterfaceSubClass = 1;
+	hid_setting.bInterfaceProtocol = 1;
+	expect_kept("keyboard");
+}
+END_TEST
+
+START_TEST(named_keyboard)
+{
+	struct cause why;
+
+	hid_setting.bInterfaceSubClass = 1;
+	hid_setting.bInterfaceProtocol = 1;
+	ck_assert_int_eq(policy_add_id(&x.policy, "1234:0001", &why), 0);
+	ck_assert_int_eq(judge().state, MONITOR_OFFERED);
+}
+END_TEST
+
+START_TEST(security_key_by_its_report)
+{
+	/* FIDO CTAP 2.1, 11.2.8.1 */
+	static const uint8_t fido[] = { 0x06, 0xd0, 0xf1, 0x09, 0x01, 0xa1,
+		0x01, 0xc0 };
+
+	report = fido;
+	report_length = sizeof fido;
+	hid_setting.bNumEndpoints = 1; /* its form alone would not tell */
+	expect_kept("security key");
+}
+END_TEST
+
+START_TEST(security_key_by_its_form)
+{
+	expect_kept("security key");
+}
+END_TEST
+
+START_TEST(no_security_key)
+{
+	/* A vendor's page; the form is that of a key. */
+	static const uint8_t vendor[] = { 0x06, 0x00, 0xff, 0x09, 0x01, 0xa1,
+		0x01, 0xc0 };
+
+	report = vendor;
+	report_length = sizeof vendor;
+	ck_assert_int_eq(judge().state, MONITOR_OFFERED);
+}
+END_TEST
+
+START_TEST(denied_class)
+{
+	struct cause why;
+
+	ck_assert_int_eq(policy_deny(&x.policy, "03", &why), 0);
+	ck_assert_int_eq(policy_add_busid(&x.policy, "1-9", &why), 0);
+	expect_kept("denied");
+}
+END_TEST
+
+START_TEST(named_by_serial_number)
+{
+	struct cause why;
+
+	ck_assert_int_eq(policy_add_id(&x.policy, "0525:a4a0:S1", &why), 0);
+	ck_assert_int_eq(policy_add_id(&x.policy, "1234:0001:S9", &why), 0);
+	export_set_up();
+	export_await_state("1-2.3", MONITOR_OFFERED);
+	export_tear_down();
+	expect_kept("not named");
+}
+END_TEST
+
+/* One that cannot be opened is offered all the same, without its strings. */
+START_TEST(not_to_be_opened)
+{
+	struct monitor_row row;
+
+	fake_set_open(LIBUSB_ERROR_ACCESS);
+	export_set_up();
+	ck_assert_uint_eq(monitor_list(x.monitor, &row, 1), 1);
+	ck_assert_int_eq(row.state, MONITOR_OFFERED);
+	ck_assert_str_eq(row.serial, "");
+	export_tear_down();
+}
+END_TEST
+
+/* ---- */
+
+int
+main(void)
+{
+	Suite *s = suite_create("export_imports");
+	TCase *t = tcase_create("all"), *alone = tcase_create("alone");
+
+	tcase_set_timeout(t, 3 * UNIT_PATIENCE_MS / 1000);
+	tcase_add_checked_fixture(t, export_set_up, export_tear_down);
+	tcase_add_test(t, entry_and_interfaces);
+	tcase_add_test(t, info_has_all_descriptors);
+	tcase_add_test(t, rows_have_texts);
+	tcase_add_test(t, second_importer_is_refused);
+	tcase_add_test(t, claimed_and_given_back);
+	tcase_add_test(t, refusals);
+	tcase_add_test(t, importer_goes_amid_transfers);
+	tcase_add_test(t, kick);
+	tcase_add_test(t, unplugged_amid_transfers);
+	tcase_add_test(t, plugged_in_again);
+	suite_add_tcase(s, t);
+	tcase_set_timeout(alone, 3 * UNIT_PATIENCE_MS / 1000);
+	tcase_add_test(alone, without_hotplug);
+	tcase_add_test(alone, hub);
+	tcase_add_test(alone, keyboard);
+	tcase_add_test(alone, named_keyboard);
+	tcase_add_test(alone, security_key_by_its_report);
+	tcase_add_test(alone, security_key_by_its_form);
+	tcase_add_test(alone, no_security_key);
+	tcase_add_test(alone, denied_class);
+	tcase_add_test(alone, named_by_serial_number);
+	tcase_add_test(alone, not_to_be_opened);
+	suite_add_tcase(s, alone);
+	return unit_run(s);
+}
