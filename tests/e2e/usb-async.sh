@@ -41,5 +41,5 @@ usb_load -p 1 -q 8 -n "$(scaled 4000)" iso
 usb_load -k 2 -p 1 -q 8 -n "$(scaled 4000)" iso
 
 step "a parent and its children each have connections of their own"
-usb_load -p none -n 200 fork
+usb_load -p 1 -n 200 fork
 usb_finish

@@ -119,6 +119,10 @@ preloaded() {
 
 # foreign COMMAND...: somebody else's program.
 foreign() {
+	if [ -n "$real_libusb" ]; then
+		"$@"
+		return
+	fi
 	if [ -z "$runtime" ]; then
 		preloaded "$@"
 		return

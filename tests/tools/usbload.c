@@ -96,7 +96,9 @@ result(const char *fmt, ...)
 void
 expect(int wanted, int rc, const char *what)
 {
-	if (rc != wanted)
+	if (rc >= 0 && wanted > 0 && rc != wanted)
+		fault("%s: wanted %d, got %d", what, wanted, rc);
+	else if (rc != wanted)
 		fault("%s: wanted %s, got %s (%d)", what,
 		    libusb_error_name(wanted), libusb_error_name(rc), rc);
 }

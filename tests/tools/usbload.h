@@ -74,7 +74,7 @@ void stage(const struct options *o, const char *what);
 /* A line of figures on standard output. */
 void result(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* A fault unless `rc` is `wanted`. */
+/* A fault unless `rc`, a number or libusb's error, is `wanted`. */
 void expect(int wanted, int rc, const char *what);
 void expect_status(enum libusb_transfer_status wanted,
     const struct libusb_transfer *t, const char *what);

@@ -122,6 +122,7 @@ static void
 claims(const struct load *l)
 {
 	stage(l->o, "claims");
+	libusb_set_auto_detach_kernel_driver(l->dev, 0);
 	expect(LIBUSB_ERROR_NOT_FOUND,
 	    libusb_claim_interface(l->dev, INTERFACE_NONE),
 	    "claim_interface of none");
