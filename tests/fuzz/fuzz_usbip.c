@@ -73,9 +73,9 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	MUST(usbip_status_text(op.status) != NULL);
 	if (op.code == USBIP_REP_DEVLIST)
 		read_devices(&r, read_be32(&r) % (USBIP_DEVLIST_MAX + 1));
-	if (op.code == USBIP_REP_IMPORT)
+	if (op.code == USBIP_REP_IMPORT || op.code == USBIP_REP_DEVINFO)
 		read_devices(&r, 1);
-	if (op.code == USBIP_REQ_IMPORT) {
+	if (op.code == USBIP_REQ_IMPORT || op.code == USBIP_REQ_DEVINFO) {
 		char busid[USBIP_BUSID_SIZE + 1];
 		const uint8_t *text = read_bytes(&r, USBIP_BUSID_SIZE);
 

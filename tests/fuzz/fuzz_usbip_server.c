@@ -118,6 +118,7 @@ struct model {
 	size_t replies; /* that must come without more being asked */
 	const uint8_t *start;
 	size_t len;     /* of the input, up to what the model leaves out */
+	size_t held;    /* bytes that held SUBMITs may keep, taken back or not */
 	bool hung_up;   /* after them, or instead of some */
 };
 
@@ -148,6 +149,19 @@ model_waits(const struct model *m, const struct request *rq)
 	return true;
 }
 
+/* The most that a SUBMIT takes of the bytes that there are for an import. */
+static size_t
+model_room(const struct usbip_pdu *pdu)
+{
+	size_t room = 512;
+
+	if (pdu->submit.length > USBIP_LENGTH_MAX)
+		return 0;
+	while (room < (size_t)pdu->submit.length)
+		room *= 2;
+	return room;
+}
+
 /* Reads one request.  False at the end of what is whole. */
 static bool
 model_step(struct model *m, struct reader *r)
@@ -174,14 +188,18 @@ model_step(struct model *m, struct reader *r)
 			return false;
 		}
 		/* A seqnum may be used again, but then a reply does not say
-		 * which SUBMIT it is for. */
-		if (same != NULL) {
+		 * which SUBMIT it is for; and one that must wait for room is
+		 * answered when others have been. */
+		if (same != NULL ||
+		    m->held + model_room(&rq->pdu) > USBIP_SERVER_BYTES_MAX) {
 			m->len = (size_t)(before.at - m->start);
 			return false;
 		}
 	}
 	if (read_bytes(r, (size_t)follows) == NULL && follows > 0)
 		return false;
+	if (rq->pdu.command == USBIP_CMD_SUBMIT && is_held(rq->pdu.endpoint))
+		m->held += model_room(&rq->pdu);
 	m->count++;
 	return true;
 }
@@ -275,6 +293,7 @@ import_and_compare(int fd, const uint8_t *bytes, size_t len)
 	m.start = bytes;
 	m.len = len;
 	m.count = 0;
+	m.held = 0;
 	m.hung_up = false;
 	while (m.count < REQUESTS_MAX && model_step(&m, &r))
 		;
