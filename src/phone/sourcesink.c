@@ -128,6 +128,7 @@ sourcesink_reset(struct device *d)
 	echo_reset(&s->echo);
 	s->frame_0 = clock_now();
 	memset(s->next_frame, 0, sizeof s->next_frame);
+	memset(s->queued, 0, sizeof s->queued);
 }
 
 /* ---- Control ------------------------------------------------------------

@@ -43,7 +43,10 @@ struct sourcesink {
 	uint8_t buffer[SOURCESINK_BUFFER];
 
 	struct moment frame_0;     /* since when frames are counted */
-	uint32_t next_frame[2];    /* free: of the isochronous sink, source */
+	/* Of the isochronous sink, and source: the first frame that is free; and
+	 * whether one transfer follows another at once. */
+	uint32_t next_frame[2];
+	bool queued[2];
 
 	struct echo echo;          /* of a loop */
 	struct traffic bulk;       /* otherwise */

@@ -88,17 +88,23 @@ frame_before(uint32_t a, uint32_t b)
 	return ((b - a) & INT32_MAX) - 1 < INT32_MAX / 2;
 }
 
-/* Gives the transfer its frames: those behind the last one, or from the one on
- * that the host asks for.  Without pace, time does not pass by itself. */
+/*
+ * Gives the transfer its frames: those behind the last one, or from the one on
+ * that the host asks for.  Without pace, time does not pass by itself; with it,
+ * frames pass unused unless the transfer has been there when the last one
+ * ended, however late we look.
+ */
 static void
 begin(struct sourcesink *s, struct endpoint *e, struct usbip_urb *urb)
 {
-	uint32_t *next = &s->next_frame[endpoint_is_in(e)];
-	const uint32_t now = s->iso_pace ? frame_now(s) : *next;
+	const unsigned way = endpoint_is_in(e);
+	uint32_t *next = &s->next_frame[way];
+	const uint32_t now = frame_now(s);
 	const uint32_t wanted = (uint32_t)urb->start_frame & INT32_MAX;
 
-	if (frame_before(*next, now))
+	if (s->iso_pace && !s->queued[way] && frame_before(*next, now))
 		*next = now;
+	s->queued[way] = false;
 	if ((urb->flags & USBIP_ISO_ASAP) == 0 && frame_before(*next, wanted))
 		*next = wanted;
 	urb->start_frame = (int32_t)*next;
@@ -178,6 +184,7 @@ serve_iso(struct sourcesink *s, struct endpoint *e, struct usbip_urb *urb,
 			take_packet(s, e, urb, &urb->iso[i]);
 		out->actual += urb->iso[i].actual;
 	}
+	s->queued[endpoint_is_in(e)] = e->last != urb;
 	return true;
 }
 

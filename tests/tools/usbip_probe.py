@@ -58,6 +58,23 @@ def devlist(address):
     return found
 
 
+def devinfo(address, busid):
+    """The entry, and {(type, index): bytes} of a device's descriptors."""
+    sock = connect(address)
+    sock.sendall(struct.pack(">HHI32s", 0x0111, 0x8002, 0, busid.encode()))
+    _, code, status = struct.unpack(">HHI", receive(sock, 8))
+    assert (code, status) == (0x0002, 0), (code, status)
+    entry = receive(sock, 312)
+    raw = receive(sock, struct.unpack(">I", receive(sock, 4))[0])
+    found, at = {}, 0
+    while at < len(raw):
+        kind, index, _, size = struct.unpack_from(">BBHI", raw, at)
+        found[kind, index] = raw[at + 8:at + 8 + size]
+        assert len(found[kind, index]) == size
+        at += 8 + size
+    return entry, found
+
+
 class Device:
     """One import.  URBs are submitted, and waited for by number."""
 
@@ -90,6 +107,30 @@ class Device:
         self.sock.sendall(pdu + (b"" if into else data))
         return self.seq
 
+    def submit_iso(self, endpoint, sizes, data=b"", flags=2, start=0):
+        """Packets of these sizes; wait() gives (status, data, frame, packets)
+        with (actual, status) of each packet."""
+        self.seq += 1
+        into = endpoint >> 7
+        pdu = struct.pack(">IIIIIIiiii8s", 1, self.seq, self.devid, into,
+                          endpoint & 15, flags, sum(sizes), start, len(sizes),
+                          8, bytes(8))
+        at, packets = 0, b""
+        for size in sizes:
+            packets += struct.pack(">IIII", at, size, 0, 0)
+            at += size
+        self.pending[self.seq] = endpoint
+        self.sock.sendall(pdu + (b"" if into else data) + packets)
+        return self.seq
+
+    def take_iso(self, head, into):
+        status, actual, frame, count = struct.unpack_from(">iiii", head, 20)
+        data = receive(self.sock, actual) if into else b""
+        raw = receive(self.sock, 16 * count)
+        packets = [struct.unpack_from(">Ii", raw, 16 * i + 8)
+                   for i in range(count)]
+        return status, data, frame, packets
+
     def unlink(self, seq):
         self.seq += 1
         self.sock.sendall(struct.pack(">IIIIII24x", 2, self.seq, self.devid, 0,
@@ -108,6 +149,9 @@ class Device:
         assert command == 3, head
         status, actual = struct.unpack_from(">ii", head, 20)
         into = self.pending.pop(seq) & 0x80
+        if struct.unpack_from(">i", head, 32)[0] > 0:
+            self.done[seq] = self.take_iso(head, into)
+            return True
         self.done[seq] = (status, receive(self.sock, actual) if into
                           else actual)
         return True
@@ -131,6 +175,12 @@ class Device:
         setup = struct.pack("<BBHHH", kind, request, value, index, length)
         seq = self.submit(kind & 0x80, data, length, setup)
         return self.wait(seq)
+
+    def bulk_out(self, endpoint, data, flags=0):
+        return self.wait(self.submit(endpoint, data, flags=flags))
+
+    def bulk_in(self, endpoint, length):
+        return self.wait(self.submit(endpoint, length=length))
 
     def string(self, index):
         status, raw = self.control(0x80, 6, 3 << 8 | index, 0x0409, 255)

@@ -185,6 +185,15 @@ usb_wait(const struct test_urb *t)
 }
 
 void
+usb_pass_time(int ms)
+{
+	const struct moment end = moment_after_ms(clock_now(), ms);
+
+	while (moment_before(clock_now(), end))
+		poll(NULL, 0, moment_poll_timeout(clock_now(), end));
+}
+
+void
 expect(struct test_urb *t, int status, uint32_t actual)
 {
 	ck_assert_int_eq(t->status, status);

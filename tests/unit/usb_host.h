@@ -55,6 +55,9 @@ struct test_urb *control(uint8_t type, uint8_t request, uint16_t value,
 /* Lets the device go on by itself until the URB is done. */
 void usb_wait(const struct test_urb *t);
 
+/* For a device whose behaviour is a matter of time. */
+void usb_pass_time(int ms);
+
 /* It is done, so, and free again if it was the last that was made. */
 void expect(struct test_urb *t, int status, uint32_t actual);
 void expect_control(uint8_t type, uint8_t request, uint16_t value,
