@@ -3,23 +3,44 @@
 
 #include <string.h>
 
+#include "wire/admin.h"
+
+const struct ctl_daemon ctl_muxd = { "muxd", ADMIN_SOCKET_PATH,
+	ADMIN_SOCKET_VARIABLE };
+const struct ctl_daemon ctl_usbexportd = { "usbexportd",
+	ADMIN_EXPORT_SOCKET_PATH, ADMIN_EXPORT_SOCKET_VARIABLE };
+
 static const struct command commands[] = {
-	{ "list", "", "phones that clients can use", 0, command_list },
+	{ "list", "", "phones that clients can use", 0, command_list,
+	    &ctl_muxd },
 	{ "devices", "", "everything plugged in, and how far it has come", 0,
-	    command_devices },
+	    command_devices, &ctl_muxd },
 	{ "connections", "", "connections between clients and phones", 0,
-	    command_connections },
+	    command_connections, &ctl_muxd },
 	{ "clients", "", "every client, whatever it does", 0,
-	    command_clients },
+	    command_clients, &ctl_muxd },
 	{ "stats", "", "counters of the daemon, its devices and connections",
-	    0, command_stats },
-	{ "watch", "", "what happens, as it happens", 0, command_watch },
+	    0, command_stats, &ctl_muxd },
+	{ "watch", "", "what happens, as it happens", 0, command_watch,
+	    &ctl_muxd },
 	{ "log", "[LEVEL]", "show the log level, or change it", 1,
-	    command_log },
+	    command_log, &ctl_muxd },
 	{ "rescan", "", "look for phones again, also those given up", 0,
-	    command_rescan },
+	    command_rescan, &ctl_muxd },
+	{ "usb", "list", "devices that usbexportd exports, and who has them",
+	    2, command_usb, &ctl_usbexportd },
+	{ "usb", "kick BUSID", "take a device from its importer", 2,
+	    command_usb, &ctl_usbexportd },
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
+
+/* A command whose arguments are worth a line each stands in the table once for
+ * each, in a row. */
+static bool
+is_repeated(size_t i)
+{
+	return i > 0 && strcmp(commands[i].name, commands[i - 1].name) == 0;
+}
 
 /* The names that begin with `word`, for a message. */
 static void
@@ -31,7 +52,8 @@ list_matches(char *out, size_t size, const char *word)
 	for (size_t i = 0; i < COMMANDS; i++) {
 		int n;
 
-		if (strncmp(commands[i].name, word, strlen(word)) != 0)
+		if (strncmp(commands[i].name, word, strlen(word)) != 0 ||
+		    is_repeated(i))
 			continue;
 		n = snprintf(out + used, size - used, "%s%s",
 		    used > 0 ? ", " : "", commands[i].name);
@@ -49,7 +71,8 @@ command_find(const char *word, struct cause *why)
 	char names[100];
 
 	for (size_t i = 0; i < COMMANDS; i++) {
-		if (strncmp(commands[i].name, word, strlen(word)) != 0)
+		if (strncmp(commands[i].name, word, strlen(word)) != 0 ||
+		    is_repeated(i))
 			continue;
 		if (strcmp(commands[i].name, word) == 0)
 			return &commands[i];
@@ -72,7 +95,7 @@ void
 command_print_all(FILE *to)
 {
 	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(to, "  %-11s %-8s %s\n", commands[i].name,
+		fprintf(to, "  %-11s %-10s %s\n", commands[i].name,
 		    commands[i].args, commands[i].purpose);
 }
 
@@ -98,4 +121,18 @@ ctl_print_json(struct ctl *c, struct json *j, struct cause *why)
 		status = CTL_FAIL(why, "out of memory");
 	json_fini(j);
 	return status;
+}
+
+int
+ctl_print_obeyed(struct ctl *c, struct cause *why)
+{
+	struct json j;
+
+	if (!c->json)
+		return 0;
+	json_init(&j);
+	json_object(&j, NULL);
+	json_uint(&j, "result", 0);
+	json_end(&j);
+	return ctl_print_json(c, &j, why);
 }

@@ -14,6 +14,14 @@
 #include "base/json.h"
 #include "ctl/control.h"
 
+struct view;
+
+/* Whom a command asks, and where that listens unless told otherwise. */
+struct ctl_daemon {
+	const char *name, *path, *variable;
+};
+extern const struct ctl_daemon ctl_muxd, ctl_usbexportd;
+
 struct ctl {
 	struct sock_addr address;
 	struct control control;
@@ -38,6 +46,7 @@ struct command {
 	const char *purpose;
 	int args_max;
 	command_run *run;
+	const struct ctl_daemon *daemon;
 };
 
 /* The command that `word` names, in full or as far as it is the only one;
@@ -53,6 +62,8 @@ command_run command_list, command_devices, command_connections,
 command_run command_watch;
 /* command_daemon.c: orders. */
 command_run command_log, command_rescan;
+/* command_usb.c: to usbexportd. */
+command_run command_usb;
 
 /* ---- For the commands' own files ---- */
 
@@ -62,6 +73,13 @@ command_run command_log, command_rescan;
 /* The answer to a request, after opening the socket; NULL and a cause. */
 plist_t ctl_ask(struct ctl *c, const char *type, const char *key,
     const char *text, struct cause *why);
+
+/* Shows the part of an answer that the view wants; the exit status. */
+int ctl_show_view(struct ctl *c, const struct view *v, plist_t answer,
+    struct cause *why);
+
+/* What an order prints when it is obeyed: nothing, or {"result":0}. */
+int ctl_print_obeyed(struct ctl *c, struct cause *why);
 
 /* Prints the finished value as a line and ends the writer; the exit status. */
 int ctl_print_json(struct ctl *c, struct json *j, struct cause *why);

@@ -71,17 +71,10 @@ int
 command_rescan(struct ctl *c, char **args, struct cause *why)
 {
 	plist_t answer = ctl_ask(c, "Rescan", NULL, NULL, why);
-	struct json j;
 
 	(void)args;
 	if (answer == NULL)
 		return CTL_FAILED;
 	plist_free(answer);
-	if (!c->json)
-		return 0;
-	json_init(&j);
-	json_object(&j, NULL);
-	json_uint(&j, "result", 0);
-	json_end(&j);
-	return ctl_print_json(c, &j, why);
+	return ctl_print_obeyed(c, why);
 }

@@ -143,8 +143,8 @@ show_rows(struct ctl *c, const struct view *v, const struct view_rows *r,
 	return ctl_print_json(c, &j, why);
 }
 
-static int
-show_view(struct ctl *c, const struct view *v, plist_t status,
+int
+ctl_show_view(struct ctl *c, const struct view *v, plist_t status,
     struct cause *why)
 {
 	struct view_rows rows;
@@ -165,7 +165,7 @@ ask_and_show(struct ctl *c, const struct view *v, struct cause *why)
 
 	if (status == NULL)
 		return CTL_FAILED;
-	rc = show_view(c, v, status, why);
+	rc = ctl_show_view(c, v, status, why);
 	plist_free(status);
 	return rc;
 }
@@ -208,11 +208,11 @@ show_stats(struct ctl *c, plist_t status, struct cause *why)
 	if (rc != 0)
 		return rc;
 	putc('\n', c->out);
-	rc = show_view(c, &traffic_view, status, why);
+	rc = ctl_show_view(c, &traffic_view, status, why);
 	if (rc != 0)
 		return rc;
 	putc('\n', c->out);
-	return show_view(c, &connections_view, status, why);
+	return ctl_show_view(c, &connections_view, status, why);
 }
 
 int

@@ -16,22 +16,26 @@
 
 /* ---- Causes ---- */
 
-/* What to do about a connect that failed with errno `error`; NULL when the
- * sentence of sock_connect() has all that is to be said. */
-static const char *
-connect_remedy(const struct sock_addr *addr, int error)
+/* A connect has failed with errno `error`, as `plain` says: adds what is to be
+ * done about it, where there is something. */
+static int
+no_connection(const struct control *c, const struct sock_addr *addr, int error,
+    const struct cause *plain, struct cause *why)
 {
 	if (error == EACCES || error == EPERM)
-		return "it is for the daemon's user and group: try as root "
-		       "(sudo muxctl), or join that group";
+		return cause_set(why, "%s; it is for the daemon's user and "
+		    "group: try as root (sudo muxctl), or join that group",
+		    plain->text);
+	if ((error == ENOENT || error == ECONNREFUSED) && addr->is_unix)
+		return cause_set(why, "%s; is %s running? start it, or name "
+		    "its --control socket with -c", plain->text, c->daemon);
 	if (error == ENOENT || error == ECONNREFUSED)
-		return addr->is_unix
-		    ? "is muxd running? start it, or name its --control "
-		      "socket with -c"
-		    : "is the socket of muxd forwarded to that port?";
+		return cause_set(why, "%s; is the socket of %s forwarded to "
+		    "that port?", plain->text, c->daemon);
 	if (error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH)
-		return "is that host up, and the daemon alive?";
-	return NULL;
+		return cause_set(why, "%s; is that host up, and the daemon "
+		    "alive?", plain->text);
+	return cause_set(why, "%s", plain->text);
 }
 
 /* errno to a sentence, after sending or receiving failed. */
@@ -52,7 +56,7 @@ static int
 no_daemon(const struct control *c, struct cause *why)
 {
 	return cause_set(why, "%s: what answers there is no control socket of "
-	    "muxd; name that with -c", c->name);
+	    "%s; name that with -c", c->name, c->daemon);
 }
 
 /* ---- The socket ---- */
@@ -72,16 +76,12 @@ control_open(struct control *c, const struct sock_addr *addr,
     struct cause *why)
 {
 	struct cause plain;
-	const char *remedy;
 
 	c->tag = 0;
 	sock_addr_text(c->name, addr);
 	c->fd = sock_connect(addr, CONTROL_TIMEOUT_MS, &plain);
-	if (c->fd < 0) {
-		remedy = connect_remedy(addr, errno);
-		return cause_set(why, "%s%s%s", plain.text,
-		    remedy != NULL ? "; " : "", remedy != NULL ? remedy : "");
-	}
+	if (c->fd < 0)
+		return no_connection(c, addr, errno, &plain, why);
 	set_timeouts(c->fd);
 	/* `watch` may wait for days, and has to notice a host that is gone. */
 	sock_set_keepalive(c->fd);
@@ -165,8 +165,9 @@ check_result(const struct control *c, const char *type, plist_t answer,
 		return 0;
 	if (number == USBMUX_BAD_COMMAND)
 		return cause_set(why, "%s: does not know '%s': it is not "
-		    "muxd's control socket, or of an older muxd than this "
-		    "muxctl " PACKAGE_VERSION, c->name, type);
+		    "%s's control socket, or of an older %s than this "
+		    "muxctl " PACKAGE_VERSION, c->name, type, c->daemon,
+		    c->daemon);
 	return cause_set(why, "%s: the daemon refuses '%s': %s", c->name, type,
 	    number <= 255 ? strerror((int)number) : "for an unknown reason");
 }

@@ -18,6 +18,7 @@
 #define CONTROL_TIMEOUT_MS 10000
 
 struct control {
+	const char *daemon; /* its program, for messages */
 	int fd; /* -1: not open */
 	uint32_t tag;
 	char name[SOCK_ADDR_TEXT_MAX]; /* the address, for messages */

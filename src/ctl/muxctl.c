@@ -29,7 +29,8 @@ static void
 print_help(FILE *to)
 {
 	fputs("Usage: muxctl [OPTION]... COMMAND [ARGUMENT]\n"
-	      "Shows what a running muxd does, and gives it orders.\n"
+	      "Shows what a running muxd, or usbexportd, does, and gives it "
+	      "orders.\n"
 	      "\n", to);
 	command_print_all(to);
 	fputs("\n"
@@ -38,7 +39,10 @@ print_help(FILE *to)
 	      "  -c, --control SOCKET   the daemon's: PATH, unix:PATH or "
 	      "HOST:PORT\n"
 	      "                         ($" ADMIN_SOCKET_VARIABLE ", or "
-	      ADMIN_SOCKET_PATH ")\n"
+	      ADMIN_SOCKET_PATH ";\n"
+	      "                         usb: $" ADMIN_EXPORT_SOCKET_VARIABLE
+	      ", or\n"
+	      "                         " ADMIN_EXPORT_SOCKET_PATH ")\n"
 	      "  -j, --json             JSON instead of columns\n"
 	      "  -h, --help             print this\n"
 	      "  -V, --version          print the version\n", to);
@@ -90,9 +94,10 @@ parse_options(struct options *o, int argc, char **argv, struct cause *why)
 
 /* The option, else the environment, else where the daemon is by default. */
 static int
-find_address(struct sock_addr *out, const struct options *o, struct cause *why)
+find_address(struct sock_addr *out, const struct options *o,
+    const struct ctl_daemon *daemon, struct cause *why)
 {
-	const char *variable = getenv(ADMIN_SOCKET_VARIABLE);
+	const char *variable = getenv(daemon->variable);
 	struct cause plain;
 
 	if (o->address != NULL)
@@ -100,10 +105,10 @@ find_address(struct sock_addr *out, const struct options *o, struct cause *why)
 		    ? 0
 		    : cause_set(why, "-c: %s", plain.text);
 	if (variable == NULL || *variable == '\0')
-		return sock_addr_parse(out, ADMIN_SOCKET_PATH, NULL, why);
+		return sock_addr_parse(out, daemon->path, NULL, why);
 	return sock_addr_parse(out, variable, NULL, &plain) == 0
 	    ? 0
-	    : cause_set(why, ADMIN_SOCKET_VARIABLE ": %s", plain.text);
+	    : cause_set(why, "%s: %s", daemon->variable, plain.text);
 }
 
 /* The command and its arguments; NULL and a cause. */
@@ -122,8 +127,11 @@ find_command(int argc, char **argv, struct cause *why)
 		return command;
 	if (command->args_max == 0)
 		cause_set(why, "'%s' takes no argument", command->name);
-	else
+	else if (command->args_max == 1)
 		cause_set(why, "'%s' takes one argument only", command->name);
+	else
+		cause_set(why, "'%s' takes %d arguments only", command->name,
+		    command->args_max);
 	return NULL;
 }
 
@@ -181,8 +189,10 @@ ctl_main(int argc, char **argv, FILE *out, FILE *err)
 		return finish_output(out, err, 0);
 	}
 	command = find_command(argc, argv, &why);
-	if (command == NULL || find_address(&c.address, &o, &why) < 0)
+	if (command == NULL ||
+	    find_address(&c.address, &o, command->daemon, &why) < 0)
 		return usage_error(err, &why);
+	c.control.daemon = command->daemon->name;
 	c.json = o.json;
 	return run(command, argv + optind + 1, &c, err);
 }

@@ -120,6 +120,8 @@ device_row(const struct picture *p, const struct monitor_row *d)
 	plist_t dict = plist_new_dict();
 
 	admin_set_text(dict, "BusID", d->ident.busid);
+	set_uint(dict, "Bus", d->ident.bus);
+	set_uint(dict, "Address", d->ident.address);
 	set_uint(dict, "VendorID", d->ident.vendor);
 	set_uint(dict, "ProductID", d->ident.product);
 	set_uint(dict, "Class", d->device_class);
@@ -154,23 +156,35 @@ list(struct usbip_server *server, struct monitor *monitor)
 	return dict;
 }
 
+static bool
+is_exported(struct usbip_server *server, struct monitor *monitor,
+    const char *busid)
+{
+	struct picture p = { NULL, 0, NULL, 0 };
+	const bool is = take_picture(&p, server, monitor) &&
+	    find_export(&p, busid) != NULL;
+
+	free(p.devices);
+	free(p.exports);
+	return is;
+}
+
 static plist_t
 kick(struct usbip_server *server, struct monitor *monitor, const char *busid)
 {
-	struct picture p = { NULL, 0, NULL, 0 };
-	uint32_t number = 0;
+	plist_t dict;
+	bool kicked;
 
 	if (busid == NULL)
 		return result(EINVAL);
-	if (usbip_server_kick(server, busid))
+	kicked = usbip_server_kick(server, busid);
+	if (kicked)
 		log_notice("device %s: its import is ended by order", busid);
-	else if (!take_picture(&p, server, monitor))
-		number = ENOMEM;
-	else
-		number = find_export(&p, busid) != NULL ? EBUSY : ENOENT;
-	free(p.devices);
-	free(p.exports);
-	return result(number);
+	else if (!is_exported(server, monitor, busid))
+		return result(ENODEV);
+	dict = plist_new_dict();
+	set_uint(dict, "Kicked", kicked);
+	return dict;
 }
 
 plist_t

@@ -72,21 +72,25 @@ catch_signals(struct exporter *x)
 /* ---- Start --------------------------------------------------------------
  * In an order that can stop anywhere: stop() looks at what is there. */
 
+/* Adds a remedy to what sock_listen() says, where it has none. */
 static int
 listen_error(const struct sock_addr *addr, struct cause *why,
     const struct cause *plain)
 {
 	const char *remedy = "";
 
-	if (errno == EADDRINUSE)
+	if (addr->is_unix && errno != EADDRINUSE)
+		remedy = "; name a file in a folder that this user may write "
+			 "to, with -l unix:PATH";
+	else if (errno == EADDRINUSE)
 		remedy = "; end the server that has it, or choose another "
 			 "with -l";
-	else if (errno == EACCES || errno == EPERM)
-		remedy = addr->is_unix
-		    ? "; choose a folder that this user may write, with "
-		      "-l unix:PATH"
-		    : "; choose a port above 1023 with -l";
-	return cause_set(why, "%s%s", plain->text, remedy);
+	else if (errno == EACCES)
+		remedy = "; choose a port above 1023 with -l";
+	else if (errno == EADDRNOTAVAIL)
+		remedy = "; name an address of this host with -l";
+	return cause_set(why, "%s%s", plain->text,
+	    addr->is_unix && errno == EADDRINUSE ? "" : remedy);
 }
 
 static int

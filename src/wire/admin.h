@@ -43,15 +43,15 @@
  * usbexportd has a control socket of the same kind, with these:
  *
  *	USBList		-		Devices (below)
- *	USBKick		BusID		Result 0: its import is being ended;
- *					2 (no such device exported), 16
- *					(nobody has imported it)
+ *	USBKick		BusID		Kicked: 1, its import is being ended, or
+ *					0, nobody has it; Result 19: no such
+ *					device is exported
  *
- * Devices there, one for each thing that is plugged in: BusID, VendorID,
- * ProductID, Class, Speed (bits/s), Serial, Product (texts, "" when not known),
- * State (probing, free, imported, leaving, kept), Reason (why it is kept from
- * importers); and when imported: Importer, SinceMS (how long), URBs (in flight),
- * RxBytes (device to importer), TxBytes.
+ * Devices there, one for each thing that is plugged in: BusID, Bus,
+ * Address, VendorID, ProductID, Class, Speed (bits/s), Serial, Product (texts,
+ * "" when not known), State (probing, free, imported, leaving, kept), Reason
+ * (why it is kept from importers); and when imported: Importer, SinceMS (how
+ * long), URBs (in flight), RxBytes (device to importer), TxBytes.
  *
  * Newer daemons may add keys; readers pass over what they do not know.
  */

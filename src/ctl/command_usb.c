@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* Commands to usbexportd, whose control socket is like muxd's. */
+
+#include <string.h>
+
+#include "ctl/command.h"
+#include "ctl/view.h"
+#include "wire/admin.h"
+
+static const struct view_column columns[] = {
+	{ "BUSID", "BusID", VIEW_TEXT },
+	{ "VENDOR", "VendorID", VIEW_PRODUCT },
+	{ "PRODUCT", "ProductID", VIEW_PRODUCT },
+	{ "SPEED", "Speed", VIEW_SPEED },
+	{ "SERIAL", "Serial", VIEW_TEXT },
+	{ "STATE", "State", VIEW_TEXT },
+	{ "IMPORTER", "Importer", VIEW_TEXT },
+	{ "SINCE", "SinceMS", VIEW_DURATION },
+	{ "URBS", "URBs", VIEW_NUMBER },
+	{ "RX", "RxBytes", VIEW_BYTES },
+	{ "TX", "TxBytes", VIEW_BYTES },
+	/* What may have blanks in it stands last. */
+	{ "NAME", "Product", VIEW_TEXT },
+	{ "REASON", "Reason", VIEW_TEXT },
+};
+static const struct view view = { .table = "Devices", .order = "Bus",
+	VIEW_COLUMNS(columns) };
+
+static int
+list(struct ctl *c, struct cause *why)
+{
+	plist_t answer = ctl_ask(c, "USBList", NULL, NULL, why);
+	int rc;
+
+	if (answer == NULL)
+		return CTL_FAILED;
+	rc = ctl_show_view(c, &view, answer, why);
+	plist_free(answer);
+	return rc;
+}
+
+static int
+kick(struct ctl *c, const char *busid, struct cause *why)
+{
+	plist_t answer = ctl_ask(c, "USBKick", "BusID", busid, why);
+	uint64_t kicked;
+
+	if (answer == NULL)
+		return CTL_FAILED;
+	kicked = admin_number(answer, "Kicked");
+	plist_free(answer);
+	if (kicked == 0)
+		return CTL_FAIL(why, "nobody has imported device %.40s", busid);
+	return ctl_print_obeyed(c, why);
+}
+
+int
+command_usb(struct ctl *c, char **args, struct cause *why)
+{
+	if (args[0] != NULL && strcmp(args[0], "list") == 0 && args[1] == NULL)
+		return list(c, why);
+	if (args[0] != NULL && strcmp(args[0], "kick") == 0 && args[1] != NULL)
+		return kick(c, args[1], why);
+	cause_set(why, "write 'usb list', or 'usb kick BUSID' with a device's "
+	    "place");
+	return CTL_USAGE;
+}
