@@ -24,7 +24,7 @@
 int un_device_descriptor_bytes(libusb_device *dev, uint8_t type, uint8_t index,
     uint16_t langid, const uint8_t **bytes, size_t *len);
 
-/* bConfigurationValue; 0: not configured. */
+/* bConfigurationValue; 0: not configured.  May ask the server, as above. */
 uint8_t un_device_active_configuration(libusb_device *dev);
 
 libusb_context *un_device_context(libusb_device *dev);

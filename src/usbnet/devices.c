@@ -168,10 +168,31 @@ un_device_set_configuration(struct libusb_device *dev, uint8_t value)
 }
 
 uint8_t
-un_device_active_configuration(libusb_device *dev)
+un_device_configuration(struct libusb_device *dev)
 {
 	return atomic_load_explicit(&dev->configuration,
 	    memory_order_relaxed);
+}
+
+/* A device that nobody has imported may have none yet; but a host configures
+ * what is plugged in, and opening it does here. */
+uint8_t
+un_device_active_configuration(libusb_device *dev)
+{
+	const uint8_t value = un_device_configuration(dev);
+	const uint8_t *bytes;
+	bool is_open;
+	size_t len;
+
+	pthread_mutex_lock(&dev->ctx->lock);
+	is_open = dev->link != NULL;
+	pthread_mutex_unlock(&dev->ctx->lock);
+	if (value != 0 || is_open ||
+	    un_device_descriptor_bytes(dev, LIBUSB_DT_CONFIG, 0, 0, &bytes,
+		&len) != 0 ||
+	    len < LIBUSB_DT_CONFIG_SIZE)
+		return value;
+	return bytes[5];
 }
 
 libusb_context *

@@ -69,6 +69,8 @@ void un_device_detach(struct libusb_device *dev);
 void un_device_lost(struct libusb_device *dev);
 
 const struct sock_addr *un_device_server(const struct libusb_device *dev);
+/* bConfigurationValue, as the server says, or as it has been set; 0: none. */
+uint8_t un_device_configuration(struct libusb_device *dev);
 void un_device_set_configuration(struct libusb_device *dev, uint8_t value);
 
 /* ---- Descriptors ---- */

@@ -34,7 +34,7 @@ configure(struct un_link *l)
 	const uint8_t *bytes;
 	size_t len;
 
-	if (un_device_active_configuration(l->dev) == 0 &&
+	if (un_device_configuration(l->dev) == 0 &&
 	    un_device_first_configuration(l->dev, &bytes, &len))
 		un_link_control(l, LIBUSB_RECIPIENT_DEVICE,
 		    LIBUSB_REQUEST_SET_CONFIGURATION, bytes[5], 0, NULL, 0);

@@ -74,7 +74,7 @@ has_interface(libusb_device *dev, uint8_t number)
 	size_t len;
 
 	if (!un_device_cached_configuration(dev,
-		un_device_active_configuration(dev), &bytes, &len))
+		un_device_configuration(dev), &bytes, &len))
 		return true;
 	r = reader_over(bytes, len);
 	while (reader_left(&r) >= 2) {
@@ -180,7 +180,7 @@ libusb_get_configuration(libusb_device_handle *dev_handle, int *config)
 {
 	if (!un_handle_is_good(dev_handle))
 		return LIBUSB_ERROR_NO_DEVICE;
-	*config = un_device_active_configuration(dev_handle->dev);
+	*config = un_device_configuration(dev_handle->dev);
 	return 0;
 }
 

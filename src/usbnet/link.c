@@ -189,7 +189,7 @@ un_link_learn_endpoints(struct un_link *l)
 
 	memset(l->endpoints, 0, sizeof l->endpoints);
 	if (un_device_cached_configuration(l->dev,
-		un_device_active_configuration(l->dev), &bytes, &len))
+		un_device_configuration(l->dev), &bytes, &len))
 		learn_from(l, bytes, len);
 }
 
