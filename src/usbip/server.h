@@ -8,8 +8,8 @@
  * a real one behind libusb); this is the contract between the two.
  *
  * Threads of the engine:
- *	server	one: accepts, answers DEVLIST and watches, starts imports.
- *		Never blocks.
+ *	server	one: accepts, answers DEVLIST, watches and DEVINFO, starts
+ *		imports.  Never blocks.
  *	rx	one per import: reads PDUs, calls submit() and cancel().
  *	tx	one per import: decides between completion and unlink, sends
  *		replies, several with one system call.

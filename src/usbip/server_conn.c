@@ -78,6 +78,16 @@ close_for(struct conn *c, const char *reason)
 }
 
 static void
+close_for_request(struct conn *c, const char *reason)
+{
+	char hex[LOG_HEX_MAX];
+
+	log_warning("%s: it began with %s", c->peer,
+	    log_hex(hex, c->request, (unsigned)c->have));
+	close_for(c, reason);
+}
+
+static void
 on_devlist(struct conn *c, uint32_t status)
 {
 	if (status == USBIP_WATCH) {
@@ -98,12 +108,13 @@ on_request(struct conn *c)
 		return;
 	usbip_op_decode(&op, c->request);
 	if (op.version != USBIP_VERSION) {
-		close_for(c, "speaks another version of USB/IP than 1.1.1");
+		close_for_request(c,
+		    "speaks another version of USB/IP than 1.1.1");
 	} else if (op.code == USBIP_REQ_DEVLIST) {
 		on_devlist(c, op.status);
 	} else if (op.code != USBIP_REQ_IMPORT &&
 	    op.code != USBIP_REQ_DEVINFO) {
-		close_for(c, "asked for an unknown operation");
+		close_for_request(c, "asked for an unknown operation");
 	} else if (c->have == USBIP_REQ_IMPORT_SIZE) {
 		usbip_busid_decode(c->busid, c->request + USBIP_OP_SIZE);
 		c->state = op.code == USBIP_REQ_IMPORT ? CONN_IMPORT

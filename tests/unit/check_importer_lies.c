@@ -321,6 +321,23 @@ START_TEST(each_field_is_wrong_in_turn)
 }
 END_TEST
 
+/* The sum is right, but one packet has more than fits it. */
+START_TEST(a_packet_takes_from_another)
+{
+	uint8_t bytes[ANSWER_MAX];
+	const size_t len = sound_answer(ISO_IN, bytes);
+	struct writer w = writer_over(bytes + ISO_ACTUAL, 4);
+
+	write_be32(&w, 10 + 20);
+	w = writer_over(bytes + ISO_ACTUAL + 2 * USBIP_ISO_SIZE, 4);
+	write_be32(&w, 20 - 20);
+	ck_assert_int_eq(sock_send_all(liar.peer, bytes, len), 0);
+	ck_assert(!work(&liar));
+	ck_assert_int_eq(urbs[ISO_IN].done, 0);
+	others_go_on();
+}
+END_TEST
+
 /* Every answer as it should be, in any order: so the lies above are lies. */
 START_TEST(the_truth_is_believed)
 {
@@ -351,6 +368,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, each_field_is_wrong_in_turn, 0,
 	    UNIT_COUNT(lies));
+	tcase_add_test(tc, a_packet_takes_from_another);
 	tcase_add_test(tc, the_truth_is_believed);
 	suite_add_tcase(s, tc);
 	return unit_run(s);

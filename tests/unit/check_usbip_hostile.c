@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +22,22 @@ static struct rig rig;
 static struct rig_device one, two;
 static int bystander; /* has imported `two` */
 static unsigned imports;
+static int open_before;
+
+static int
+open_descriptors(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
 
 static void
 setup(void)
 {
+	open_before = open_descriptors();
 	log_set_level(LOG_LEVEL_ERROR);
 	rig_open(&rig);
 	rig_device_init(&one, "3-1", 2);
@@ -42,6 +55,7 @@ teardown(void)
 	rig_close(&rig);
 	rig_device_fini(&one);
 	rig_device_fini(&two);
+	ck_assert_int_eq(open_descriptors(), open_before);
 }
 
 static void

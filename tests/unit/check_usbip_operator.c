@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,6 +243,71 @@ START_TEST(the_end_of_the_server_ends_what_it_adopted)
 }
 END_TEST
 
+/* ---- Peers that vanish -------------------------------------------------- */
+
+static int
+option(int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t len = sizeof value;
+
+	ck_assert_int_eq(getsockopt(fd, level, name, &value, &len), 0);
+	return value;
+}
+
+/* Their silence is noticed, on both sides, within half a minute. */
+static void
+expect_watched(int fd)
+{
+	ck_assert_int_ne(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+	ck_assert_int_ne(option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
+#ifdef TCP_KEEPIDLE
+	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 10);
+	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 3);
+	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
+#endif
+#ifdef TCP_USER_TIMEOUT
+	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 25000);
+#endif
+}
+
+/* Accepts for the engine, so that we know its descriptor. */
+static void *
+accept_and_adopt(void *arg)
+{
+	int *fd = arg;
+	struct cause why;
+
+	*fd = accept(*fd, NULL, NULL);
+	RIG_EQ(usbip_server_adopt(rig.server, *fd, NULL, NULL, &why), 0);
+	return NULL;
+}
+
+START_TEST(both_ends_notice_a_peer_that_vanishes)
+{
+	struct sock_addr addr = { .host = "127.0.0.1", .port = "0" };
+	struct usbip_device_entry entry;
+	struct thread thread;
+	struct cause why;
+	uint32_t status;
+	int ours, theirs;
+	const int listener = sock_listen(&addr, 0, 16, &why);
+
+	snprintf(addr.port, sizeof addr.port, "%u", sock_local_port(listener));
+	theirs = listener;
+	ck_assert_int_eq(thread_start(&thread, "accept", accept_and_adopt,
+	    &theirs), 0);
+	ours = importer_attach(&addr, "3-1", UNIT_PATIENCE_MS, &entry, &status,
+	    &why);
+	ck_assert_msg(ours >= 0, "%s", why.text);
+	thread_join(&thread);
+	expect_watched(ours);
+	expect_watched(theirs);
+	close(ours);
+	close(listener);
+}
+END_TEST
+
 /* ---- Who has what ------------------------------------------------------- */
 
 /* The row of `one` once `in_flight` URBs are, of so many that are done. */
@@ -343,6 +410,7 @@ main(void)
 	tcase_add_test(tc, the_gate_lets_in_whom_it_will);
 	tcase_add_test(tc, the_end_of_an_adopted_connection_is_told);
 	tcase_add_test(tc, the_end_of_the_server_ends_what_it_adopted);
+	tcase_add_test(tc, both_ends_notice_a_peer_that_vanishes);
 	tcase_add_test(tc, a_snapshot_tells_who_has_what);
 	tcase_add_test(tc, a_kick_ends_an_import_and_nothing_else);
 	tcase_add_test(tc, a_kick_reaches_an_importer_that_does_not_read);
