@@ -17,7 +17,7 @@ static const struct view_column columns[] = {
 	{ "STATE", "State", VIEW_TEXT },
 	{ "IMPORTER", "Importer", VIEW_TEXT },
 	{ "SINCE", "SinceMS", VIEW_DURATION },
-	{ "URBS", "URBs", VIEW_NUMBER },
+	{ "URBS", "InFlight", VIEW_NUMBER },
 	{ "RX", "RxBytes", VIEW_BYTES },
 	{ "TX", "TxBytes", VIEW_BYTES },
 	/* What may have blanks in it stands last. */
@@ -44,15 +44,19 @@ static int
 kick(struct ctl *c, const char *busid, struct cause *why)
 {
 	plist_t answer = ctl_ask(c, "USBKick", "BusID", busid, why);
-	uint64_t kicked;
+	bool kicked, exported;
 
 	if (answer == NULL)
 		return CTL_FAILED;
-	kicked = admin_number(answer, "Kicked");
+	kicked = admin_number(answer, "Kicked") != 0;
+	exported = admin_number(answer, "Exported") != 0;
 	plist_free(answer);
-	if (kicked == 0)
+	if (kicked)
+		return ctl_print_obeyed(c, why);
+	if (exported)
 		return CTL_FAIL(why, "nobody has imported device %.40s", busid);
-	return ctl_print_obeyed(c, why);
+	return CTL_FAIL(why, "no device %.40s is exported; 'muxctl usb list' "
+	    "shows those that are", busid);
 }
 
 int

@@ -106,7 +106,7 @@ set_import(plist_t dict, const struct usbip_server_row *x)
 	admin_set_text(dict, "Importer", x->peer);
 	set_uint(dict, "SinceMS",
 	    (uint64_t)moment_ms_between(x->since, clock_now()));
-	set_uint(dict, "URBs", x->in_flight);
+	set_uint(dict, "InFlight", x->in_flight);
 	set_uint(dict, "RxBytes", x->bytes_in);
 	set_uint(dict, "TxBytes", x->bytes_out);
 }
@@ -180,10 +180,10 @@ kick(struct usbip_server *server, struct monitor *monitor, const char *busid)
 	kicked = usbip_server_kick(server, busid);
 	if (kicked)
 		log_notice("device %s: its import is ended by order", busid);
-	else if (!is_exported(server, monitor, busid))
-		return result(ENODEV);
 	dict = plist_new_dict();
 	set_uint(dict, "Kicked", kicked);
+	set_uint(dict, "Exported",
+	    kicked || is_exported(server, monitor, busid));
 	return dict;
 }
 

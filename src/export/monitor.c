@@ -25,6 +25,7 @@ struct entry {
 	struct monitor_row row;
 	bool seen; /* in the newest list */
 	struct probe *probe;   /* PROBING, or LEAVING as such */
+	bool looked; /* `probe` is done, but its turn has not come */
 	struct device *device; /* OFFERED, or LEAVING as such */
 };
 
@@ -148,6 +149,32 @@ offer(struct monitor *m, struct entry *e, struct probe *p)
 	    p->ident.vendor, p->ident.product);
 }
 
+/* What the look has shown decides. */
+static void
+conclude(struct monitor *m, struct entry *e) RUNS_ON(on_export_monitor)
+{
+	struct probe *p = e->probe;
+
+	e->probe = NULL;
+	e->looked = false;
+	note_texts(m, e, p);
+	if (p->error != 0)
+		keep(m, e, libusb_error_name(p->error));
+	else if (p->verdict != POLICY_EXPORT)
+		keep(m, e, policy_verdict_text(p->verdict));
+	else
+		offer(m, e, p);
+	probe_free(p);
+}
+
+static bool
+has_settled(const struct monitor *m)
+{
+	return atomic_load_explicit(&m->settled, memory_order_relaxed);
+}
+
+/* At the start, devices wait for one another, so that importers get them in
+ * the order of the bus, each time. */
 static void
 on_probed(struct monitor *m, struct probe *p) RUNS_ON(on_export_monitor)
 {
@@ -155,20 +182,15 @@ on_probed(struct monitor *m, struct probe *p) RUNS_ON(on_export_monitor)
 
 	while (e->probe != p)
 		e = e->next;
-	e->probe = NULL;
 	m->probes--;
 	if (e->row.state == MONITOR_LEAVING) {
 		remove_entry(m, e);
+		probe_free(p);
+	} else if (has_settled(m)) {
+		conclude(m, e);
 	} else {
-		note_texts(m, e, p);
-		if (p->error != 0)
-			keep(m, e, libusb_error_name(p->error));
-		else if (p->verdict != POLICY_EXPORT)
-			keep(m, e, policy_verdict_text(p->verdict));
-		else
-			offer(m, e, p);
+		e->looked = true;
 	}
-	probe_free(p);
 }
 
 static void
@@ -215,6 +237,10 @@ static void
 note_left(struct monitor *m, struct entry *e) RUNS_ON(on_export_monitor)
 {
 	log_info("device %s has gone", e->row.ident.busid);
+	if (e->looked) {
+		probe_free(e->probe);
+		e->probe = NULL;
+	}
 	if (e->device != NULL || e->probe != NULL)
 		set_state(m, e, MONITOR_LEAVING);
 	if (e->device != NULL)
@@ -289,8 +315,11 @@ say_what_is_missing(const struct monitor *m) RUNS_ON(on_export_monitor)
 static void
 settle(struct monitor *m) RUNS_ON(on_export_monitor)
 {
-	if (atomic_load_explicit(&m->settled, memory_order_relaxed))
+	if (has_settled(m))
 		return;
+	for (struct entry *e = m->entries; e != NULL; e = e->next)
+		if (e->looked)
+			conclude(m, e);
 	say_what_is_missing(m);
 	/* Release: pairs with the acquire in monitor_settled(). */
 	atomic_store_explicit(&m->settled, true, memory_order_release);
@@ -488,6 +517,8 @@ monitor_free(struct monitor *m)
 		m->entries = e->next;
 		if (e->device != NULL)
 			device_free(e->device);
+		if (e->looked)
+			probe_free(e->probe);
 		free(e);
 	}
 	libusb_exit(m->ctx);

@@ -44,14 +44,14 @@
  *
  *	USBList		-		Devices (below)
  *	USBKick		BusID		Kicked: 1, its import is being ended, or
- *					0, nobody has it; Result 19: no such
- *					device is exported
+ *					0, nobody has it; Exported: 1, or 0, no
+ *					such device is
  *
  * Devices there, one for each thing that is plugged in: BusID, Bus,
  * Address, VendorID, ProductID, Class, Speed (bits/s), Serial, Product (texts,
  * "" when not known), State (probing, free, imported, leaving, kept), Reason
  * (why it is kept from importers); and when imported: Importer, SinceMS (how
- * long), URBs (in flight), RxBytes (device to importer), TxBytes.
+ * long), InFlight (URBs), RxBytes (device to importer), TxBytes.
  *
  * Newer daemons may add keys; readers pass over what they do not know.
  */

@@ -22,7 +22,7 @@ take_request(int fd, uint32_t *tag)
 	uint8_t bytes[USBMUX_HEADER_SIZE], payload[1024];
 	struct client_header h;
 	plist_t request;
-	const char *level;
+	const char *level, *busid;
 
 	ck_assert_int_eq(sock_recv_all(fd, bytes, sizeof bytes), 0);
 	ck_assert(client_header_read(&h, bytes, sizeof payload));
@@ -33,10 +33,13 @@ take_request(int fd, uint32_t *tag)
 	request = admin_parse_request(payload, h.length - sizeof bytes);
 	ck_assert_ptr_nonnull(request);
 	level = admin_text(request, "Level");
+	busid = admin_text(request, "BusID");
 	snprintf(rig.request, sizeof rig.request, "%s",
 	    admin_text(request, "MessageType"));
 	snprintf(rig.level, sizeof rig.level, "%s",
 	    level != NULL ? level : "");
+	snprintf(rig.busid, sizeof rig.busid, "%s",
+	    busid != NULL ? busid : "");
 	plist_free(request);
 	*tag = h.tag;
 }
