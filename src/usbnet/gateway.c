@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "usbnet/launch.h"
+#include "usbnet/session.h"
 
 /*
  * The gateway: a process beside the command, that joins connections to UNIX
@@ -40,15 +39,6 @@
 /* Longer ones would leave no room for a socket's name (108, of which ssh wants
  * 17 for itself). */
 #define BASE_MAX 60
-
-struct session {
-	pid_t pid; /* 0: this place is free */
-	int err;   /* ssh's standard error; nonblocking */
-	bool err_ended; /* nobody writes to it any more */
-	char words[512]; /* the last that it said there */
-	size_t words_len;
-	int status; /* as from waitpid(), once pid is 0 */
-};
 
 struct gateway {
 	const struct launch_options *o;
@@ -76,7 +66,7 @@ on_child(int sig)
 	(void)sig; /* that a poll returns is all */
 }
 
-/* ---- Sessions ----------------------------------------------------------- */
+/* ---- Sessions ---------------------------------------------------------- */
 
 static struct session *
 free_session(struct gateway *g)
@@ -98,94 +88,12 @@ static struct session *
 start_session(struct gateway *g, unsigned listener, int fd)
 {
 	struct session *s = free_session(g);
-	int err[2];
 
-	if (s == NULL) {
-		errno = EAGAIN;
-		return NULL;
-	}
-	if (pipe2(err, O_CLOEXEC) < 0)
-		return NULL;
-	s->words_len = 0;
-	s->err = err[0];
-	s->err_ended = false;
-	sock_set_nonblocking(s->err, true);
-	s->pid = ssh_spawn(g->o, inner_of(g, listener), g->control, fd, err[1]);
-	close(err[1]);
-	if (s->pid > 0)
-		return s;
-	close(s->err);
-	s->pid = 0;
+	if (s != NULL)
+		return session_start(s, g->o, inner_of(g, listener),
+		    g->control, fd) == 0 ? s : NULL;
+	errno = EAGAIN;
 	return NULL;
-}
-
-/* Keeps the end of what ssh says. */
-static void
-take_words(struct session *s)
-{
-	char more[sizeof s->words / 2];
-	ssize_t n;
-
-	while ((n = read(s->err, more, sizeof more)) > 0) {
-		if (s->words_len + (size_t)n > sizeof s->words) {
-			s->words_len -= sizeof more;
-			memmove(s->words, s->words + sizeof more,
-			    s->words_len);
-		}
-		memcpy(s->words + s->words_len, more, (size_t)n);
-		s->words_len += (size_t)n;
-	}
-	s->err_ended = n == 0;
-}
-
-/* Where ssh's words are to be polled for. */
-static struct pollfd
-words_of(const struct session *s)
-{
-	const bool wanted = s->pid != 0 && !s->err_ended;
-
-	return (struct pollfd){ .fd = wanted ? s->err : -1,
-		.events = POLLIN };
-}
-
-/* The last line of it, where the reason stands.  False when there is none. */
-static bool
-last_words(const struct session *s, char *out, size_t size)
-{
-	size_t end = s->words_len, start, n = 0;
-
-	while (end > 0 && isspace((unsigned char)s->words[end - 1]))
-		end--;
-	for (start = end; start > 0 && s->words[start - 1] != '\n';)
-		start--;
-	for (; start < end && n + 1 < size; start++)
-		out[n++] = iscntrl((unsigned char)s->words[start])
-		    ? ' ' : s->words[start];
-	out[n] = '\0';
-	return n > 0;
-}
-
-/* True when the session has ended; its place is free then, and its words and
- * status are still there. */
-static bool
-reap_session(struct session *s)
-{
-	if (waitpid(s->pid, &s->status, WNOHANG) != s->pid)
-		return false;
-	take_words(s);
-	close(s->err);
-	s->pid = 0;
-	return true;
-}
-
-/* An ssh that broke, or did not get there; what ended because one of the two
- * sides had enough has status 0 or usbexportd's. */
-static bool
-failed_itself(const struct session *s)
-{
-	return WIFEXITED(s->status) && (WEXITSTATUS(s->status) == 255 ||
-	    WEXITSTATUS(s->status) == LAUNCH_CANNOT_RUN ||
-	    WEXITSTATUS(s->status) == LAUNCH_NOT_FOUND);
 }
 
 static void
@@ -196,15 +104,15 @@ reap_sessions(struct gateway *g)
 	for (unsigned i = 0; i < SESSIONS_MAX; i++) {
 		struct session *s = &g->sessions[i];
 
-		if (s->pid != 0 && reap_session(s) && failed_itself(s) &&
+		if (s->pid != 0 && session_reap(s) && session_failed(s) &&
 		    !g->o->quiet && !asked_to_end &&
-		    last_words(s, words, sizeof words))
+		    session_last_words(s, words, sizeof words))
 			fprintf(stderr, "usbnet: ssh to %s failed: %s\n",
 			    g->o->ssh.login, words);
 	}
 }
 
-/* ---- Waiting ------------------------------------------------------------ */
+/* ---- Waiting ----------------------------------------------------------- */
 
 static bool
 launcher_has_ended(const struct gateway *g)
@@ -237,7 +145,7 @@ wait_for(const struct gateway *g, struct pollfd *fds, unsigned n,
 			fds[i].revents = 0;
 }
 
-/* ---- Whether the far side answers --------------------------------------- */
+/* ---- Whether the far side answers -------------------------------------- */
 
 struct patience {
 	struct gateway *g;
@@ -254,10 +162,10 @@ wait_for_answer(void *arg, int fd)
 	while (!launcher_has_ended(p->g) &&
 	    moment_before(clock_now(), p->deadline)) {
 		fds[0] = (struct pollfd){ .fd = fd, .events = POLLIN };
-		fds[1] = words_of(p->session);
+		fds[1] = session_poll(p->session);
 		wait_for(p->g, fds, 2, p->deadline);
 		if (fds[1].revents != 0)
-			take_words(p->session);
+			session_take_words(p->session);
 		if (fds[0].revents != 0)
 			return true;
 	}
@@ -269,7 +177,7 @@ has_ended_before(struct gateway *g, struct session *s, struct moment deadline)
 {
 	struct pollfd fds[1];
 
-	while (!reap_session(s)) {
+	while (!session_reap(s)) {
 		if (launcher_has_ended(g) ||
 		    !moment_before(clock_now(), deadline))
 			return false;
@@ -290,11 +198,11 @@ explain(struct gateway *g, struct session *s, const struct cause *what,
 		kill(s->pid, SIGTERM); /* and is reaped at the end */
 		return cause_set(why, "%s", what->text);
 	}
-	last_words(s, words, sizeof words);
+	session_last_words(s, words, sizeof words);
 	if (WIFEXITED(s->status) && WEXITSTATUS(s->status) == LAUNCH_NOT_FOUND)
 		return cause_set(why, "ssh to %s: %s; is usbexportd installed "
 		    "there?", login, words);
-	if (failed_itself(s) || s->words_len > 0)
+	if (session_failed(s) || s->words_len > 0)
 		return cause_set(why, "ssh to %s failed: %s; try it by hand: "
 		    "ssh %s%s%s%s", login, words, *port != '\0' ? "-p " : "",
 		    port, *port != '\0' ? " " : "", login);
@@ -328,7 +236,7 @@ check_far_side(struct gateway *g, unsigned listener, struct cause *why)
 	return rc == 0 ? 0 : explain(g, p.session, &what, why);
 }
 
-/* ---- The private directory ---------------------------------------------- */
+/* ---- The private directory --------------------------------------------- */
 
 /* In it there will be paths in ssh's settings and in lists with blanks. */
 static bool
@@ -373,7 +281,7 @@ remove_directory(const struct gateway *g)
 	rmdir(g->dir);
 }
 
-/* ---- Its life ----------------------------------------------------------- */
+/* ---- Its life ---------------------------------------------------------- */
 
 static int
 listen_at(struct gateway *g, unsigned i, char *servers, struct cause *why)
@@ -433,11 +341,11 @@ gateway_run(struct gateway *g)
 				.fd = room ? g->listeners[i] : -1,
 				.events = POLLIN };
 		for (unsigned i = 0; i < SESSIONS_MAX; i++)
-			fds[n++] = words_of(&g->sessions[i]);
+			fds[n++] = session_poll(&g->sessions[i]);
 		wait_for(g, fds, n, MOMENT_NEVER);
 		for (unsigned i = 0; i < SESSIONS_MAX; i++)
 			if (fds[g->count + i].revents != 0)
-				take_words(&g->sessions[i]);
+				session_take_words(&g->sessions[i]);
 		reap_sessions(g);
 		for (unsigned i = 0; i < g->count; i++)
 			if (fds[i].revents != 0)
@@ -540,7 +448,7 @@ gateway_main(struct gateway *g, int report)
 	_exit(0);
 }
 
-/* ---- The launcher's side ------------------------------------------------ */
+/* ---- The launcher's side ----------------------------------------------- */
 
 /* A descriptor that is readable when this process has ended. */
 static int

@@ -19,18 +19,17 @@ static const char usage_text[] =
     "through\n"
     "libusb is done there.\n"
     "\n"
-    "  -h, --host HOST[:PORT]    a USB/IP server, or unix:PATH; may be given "
-    "more than\n"
-    "                            once (localhost:3240)\n"
+    "  -h, --host HOST[:PORT]  a USB/IP server, or unix:PATH; can be repeated\n"
+    "                          (localhost:3240)\n"
     "  -a, --auth [USER@]HOST[:SSHPORT]\n"
-    "                            through ssh: to usbexportd on that host, or "
-    "with -h to\n"
-    "                            servers that it can reach\n"
-    "  -l, --library LIBRARY     preload this library instead of usbnet's own\n"
-    "  -t, --timeout MS          to connect, and to answer (3000)\n"
-    "  -q, --quiet               no messages but errors\n"
-    "  -?, --help                this text\n"
-    "      --version             the version\n";
+    "                          through ssh to usbexportd on that host; with "
+    "-h, to\n"
+    "                          servers that this host reaches\n"
+    "  -l, --library LIBRARY   preload this library instead of usbnet's own\n"
+    "  -t, --timeout MS        to connect, and to answer (3000)\n"
+    "  -q, --quiet             no messages but errors\n"
+    "  -?, --help              this text\n"
+    "      --version           the version\n";
 
 enum { OPTION_HELP = 256, OPTION_VERSION };
 
@@ -52,7 +51,7 @@ complain(const char *what)
 	return -1;
 }
 
-/* ---- Values of options ------------------------------------------------ */
+/* ---- Values of options ------------------------------------------------- */
 
 static int
 add_server(struct launch_options *o, const char *text)
@@ -168,7 +167,7 @@ set_target(struct launch_options *o, const char *text)
 							 : 0;
 }
 
-/* ---- The whole line --------------------------------------------------- */
+/* ---- The whole line ---------------------------------------------------- */
 
 /* `c` as from getopt_long(), whose optstring begins with ':'. */
 static int
