@@ -280,9 +280,11 @@ pump_endpoint(struct device *d, struct endpoint *e)
 		const uint32_t before = e->progress;
 
 		if (!d->kind->serve(d, e, e->first, &end)) {
+			pace_spend(pace, e->progress - before);
 			moved |= e->progress != before;
 			break;
 		}
+		/* Progress is no count of bytes when it is ISO. */
 		pace_spend(pace,
 		    end.actual > before ? end.actual - before : 0);
 		usbip_urb_complete(dequeue(e), end.status, end.actual);

@@ -83,16 +83,17 @@ struct kind {
 	/* The endpoints that a tester means by "in" and "out"; 0: none. */
 	uint8_t main_in, main_out;
 
-	/* What the options may change, in a structure that is all zeros.  May be
-	 * NULL. */
+	/* What the options may change, in a structure that is all zeros.  May
+	 * be NULL. */
 	void (*defaults)(struct device *d);
-	/* One option, that is none of those that all kinds have; `value` is NULL
-	 * when there is none.  May be NULL: there are no others.  0, or -1 and a
-	 * cause. */
+	/* One option, that is none of those that all kinds have; `value` is
+	 * NULL when there is none.  May be NULL: there are no others.  0, or -1
+	 * and a cause. */
 	int (*option)(struct device *d, const char *name, const char *value,
 	    struct cause *why);
-	/* After the options, with profile.speed and id set: sets profile.device,
-	 * and whatever lasts as long as the device.  0, or -1 and a cause. */
+	/* After the options, with profile.speed and id set: sets
+	 * profile.device, and whatever lasts as long as the device.  0, or -1
+	 * and a cause. */
 	int (*init)(struct device *d, struct cause *why);
 	/* May be NULL. */
 	void (*fini)(struct device *d);
@@ -105,15 +106,16 @@ struct kind {
 	void (*reset)(struct device *d);
 	/* The host has reset it; reset() has been called.  May be NULL. */
 	void (*bus_reset)(struct device *d);
-	/* The host clears a halt; e->halted tells whether there is one.  May be
-	 * NULL. */
+	/* The host clears a halt; e->halted tells whether there is one.  May
+	 * be NULL. */
 	void (*clear)(struct device *d, struct endpoint *e);
 
 	/*
-	 * A request that is not one of USB's standard ones for all devices.  IN:
-	 * puts at most `len` bytes into `data`, and returns how many (see
-	 * device_answer()).  OUT: `len` bytes are there; returns 0.  In both
-	 * cases DEVICE_STALL is a refusal.  May be NULL: there are none.
+	 * A request that is not one of USB's standard ones for all devices; to
+	 * an interface only when it is there.  IN: puts at most `len` bytes
+	 * into `data`, and returns how many (see device_answer()).  OUT: `len`
+	 * bytes are there; returns 0.  In both cases DEVICE_STALL is a refusal.
+	 * May be NULL: there are none.
 	 */
 	int (*control)(struct device *d, const struct setup *s, uint8_t *data,
 	    size_t len);
@@ -205,8 +207,8 @@ void device_describe(const struct device *d, uint8_t address,
 /* Room for all descriptors of any device here. */
 #define DEVICE_INFO_MAX 8192
 
-/* Records for usbip_description.info: all descriptors that can be asked for, but
- * those of other speeds.  How many bytes. */
+/* Records for usbip_description.info: all descriptors that can be asked for,
+ * but those of other speeds.  How many bytes. */
 size_t device_info(const struct device *d, uint8_t out[DEVICE_INFO_MAX]);
 
 /* ---- For kinds ---------------------------------------------------------- */

@@ -182,6 +182,17 @@ get_interface(const struct device *d, const struct setup *s, uint8_t *data,
 }
 
 static int
+own_request(struct device *d, const struct setup *s, uint8_t *data, size_t len)
+{
+	const bool to_interface = (s->type & 0x1f) == 1;
+
+	if (d->kind->control == NULL ||
+	    (to_interface && !has_interface(d, s->index & 0xff)))
+		return DEVICE_STALL;
+	return d->kind->control(d, s, data, len);
+}
+
+static int
 carry_out(struct device *d, const struct setup *s, uint8_t *data, size_t len)
 {
 	switch (setup_code(s)) {
@@ -214,9 +225,7 @@ carry_out(struct device *d, const struct setup *s, uint8_t *data, size_t len)
 	case SET_ISOCH_DELAY:
 		return d->profile.speed == DESC_SUPER ? 0 : DEVICE_STALL;
 	default:
-		return d->kind->control != NULL
-		    ? d->kind->control(d, s, data, len)
-		    : DEVICE_STALL;
+		return own_request(d, s, data, len);
 	}
 }
 

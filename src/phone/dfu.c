@@ -316,8 +316,7 @@ static int
 dfu_control(struct device *d, const struct setup *s, uint8_t *data, size_t len)
 {
 	struct dfu *f = self(d);
-	const bool ours = (s->type & 0x7f) == 0x21 && s->index == 0 &&
-	    d->configuration != 0;
+	const bool ours = (s->type & 0x7f) == 0x21 && s->index == 0;
 	const int result = ours ? carry_out(f, s, data, len) : DEVICE_STALL;
 
 	f->bad_requests += result < 0;

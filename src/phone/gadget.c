@@ -151,7 +151,8 @@ next_address(struct gadget *g)
 	const uint8_t laps = 126 / (IDENTITY_PORTS + 1);
 
 	g->lap = (uint8_t)((g->lap + 1) % laps);
-	return (uint8_t)(1 + g->device->id.port + g->lap * (IDENTITY_PORTS + 1));
+	return (uint8_t)(1 + g->device->id.port +
+	    g->lap * (IDENTITY_PORTS + 1));
 }
 
 int

@@ -3,8 +3,8 @@
  * A human interface device, in one of three roles.
  *
  *	vendor		sends a report every `interval` milliseconds: a counter
- *			of four bytes, little-endian, and the first four bytes of
- *			the last output report
+ *			of four bytes, little-endian, and the first four bytes
+ *			of the last output report
  *	boot-keyboard	nobody types on it; when asked to by SET_IDLE it repeats
  *			that no key is down
  *	fido		sends each output report back as an input report

@@ -17,7 +17,7 @@ struct identity {
 	unsigned index;                 /* from 1 */
 	/* As shown: a phone's has a hyphen after the 8th of 24 characters. */
 	char udid[IDENTITY_UDID_MAX];
-	char serial[IDENTITY_UDID_MAX]; /* as in the USB descriptor: without it */
+	char serial[IDENTITY_UDID_MAX]; /* as on the bus: without the hyphen */
 	char busid[16];                 /* "BUS-PORT" */
 	uint8_t bus;                    /* from 1 */
 	uint8_t port;                   /* 1 .. IDENTITY_PORTS */

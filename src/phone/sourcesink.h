@@ -43,8 +43,8 @@ struct sourcesink {
 	uint8_t buffer[SOURCESINK_BUFFER];
 
 	struct moment frame_0;     /* since when frames are counted */
-	/* Of the isochronous sink, and source: the first frame that is free; and
-	 * whether one transfer follows another at once. */
+	/* Of the isochronous sink, and source: the first frame that is free;
+	 * and whether one transfer follows another at once. */
 	uint32_t next_frame[2];
 	bool queued[2];
 

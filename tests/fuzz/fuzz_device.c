@@ -10,7 +10,8 @@
 /*
  * What a host can do to a virtual device that is no phone.  The first byte of
  * the input says which; then come steps, each two bytes (what, how), a length
- * of two bytes and that many bytes.  The engine that owns the URBs is this file.
+ * of two bytes and that many bytes.  The engine that owns the URBs is this
+ * file.
  */
 
 #define URBS_MAX 64
@@ -77,7 +78,7 @@ request(const uint8_t *bytes, size_t len)
 	device_submit(dev, &f->u);
 }
 
-/* Out: the bytes themselves; or, with `more`, so often that none can be held. */
+/* OUT has the bytes themselves; or, with `more`, more than a device holds. */
 static void
 transfer(uint8_t how, const uint8_t *bytes, size_t len, bool more)
 {

@@ -175,7 +175,7 @@ START_TEST(reports_by_request)
 	STALLS(0xa1, 1, 0x0100, 1, 8);
 	ck_assert_uint_eq(counted("control_reports_in"), 2);
 	ck_assert_uint_eq(counted("control_reports_out"), 3);
-	ck_assert_uint_eq(counted("bad_requests"), 6);
+	ck_assert_uint_eq(counted("bad_requests"), 5);
 	usb_unplug();
 }
 END_TEST

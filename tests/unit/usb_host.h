@@ -41,7 +41,7 @@ void usb_expect_no_device(const struct kind *kind, const char *options,
 /* The device leaves; every URB has been completed then. */
 void usb_unplug(void);
 
-/* A URB with `data`, or zeros, as the test may change it before device_submit(). */
+/* A URB with `data`, or zeros; the test may change it before it submits it. */
 struct test_urb *make_urb(uint8_t endpoint, const void *data, uint32_t length);
 struct test_urb *submit(uint8_t endpoint, const void *data, uint32_t length);
 /* An isochronous one of `count` packets of `length` each. */
