@@ -321,6 +321,30 @@ START_TEST(each_field_is_wrong_in_turn)
 }
 END_TEST
 
+/* An answer that stops at any byte, and then the connection ends: what was
+ * missing completes with that. */
+START_TEST(each_answer_is_cut)
+{
+	uint8_t bytes[ANSWER_MAX];
+	const size_t len = sound_answer(_i, bytes);
+
+	for (size_t cut = 0; cut < len; cut++) {
+		ck_assert_int_eq(sock_send_all(liar.peer, bytes, cut), 0);
+		ck_assert(work(&liar));
+		ck_assert_int_eq(urbs[_i].done, 0);
+		shutdown(liar.peer, SHUT_WR);
+		ck_assert(!work(&liar));
+		importer_abort(&liar.imp);
+		ck_assert_int_eq(urbs[_i].done, 1);
+		ck_assert_int_eq(urbs[_i].urb.status, USBIP_ESHUTDOWN);
+		ck_assert_uint_eq(urbs[_i].urb.actual, 0);
+		teardown();
+		setup();
+	}
+	others_go_on();
+}
+END_TEST
+
 /* The sum is right, but one packet has more than fits it. */
 START_TEST(a_packet_takes_from_another)
 {
@@ -368,6 +392,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, each_field_is_wrong_in_turn, 0,
 	    UNIT_COUNT(lies));
+	tcase_add_loop_test(tc, each_answer_is_cut, IN, URBS);
 	tcase_add_test(tc, a_packet_takes_from_another);
 	tcase_add_test(tc, the_truth_is_believed);
 	suite_add_tcase(s, tc);

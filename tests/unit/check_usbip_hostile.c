@@ -359,6 +359,23 @@ START_TEST(each_request_is_cut)
 }
 END_TEST
 
+/* Slow is not hostile. */
+START_TEST(each_request_may_come_byte_by_byte)
+{
+	const enum kind kind = (enum kind)_i;
+	uint8_t bytes[REQUEST_MAX];
+	const size_t len = sound_request(kind, bytes);
+	const int fd = rig_import(&rig, &one);
+
+	if (kind == UNLINK)
+		rig_submit(fd, &one, SEQ, 0x80 | RIG_HELD, 8);
+	for (size_t i = 0; i < len; i++)
+		rig_send(fd, &bytes[i], 1);
+	expect_answer(fd, bytes, kind == UNLINK ? USBIP_ECONNRESET : USBIP_OK);
+	close(fd);
+}
+END_TEST
+
 /* ---- Operations --------------------------------------------------------- */
 
 struct opening {
@@ -431,6 +448,8 @@ main(void)
 	tcase_add_loop_test(tc, each_field_is_wrong_in_turn, 0,
 	    UNIT_COUNT(lies));
 	tcase_add_loop_test(tc, each_request_is_cut, IN, UNLINK + 1);
+	tcase_add_loop_test(tc, each_request_may_come_byte_by_byte, IN,
+	    UNLINK + 1);
 	tcase_add_loop_test(tc, each_opening_is_answered_or_hung_up_on, 0,
 	    UNIT_COUNT(openings));
 	suite_add_tcase(s, tc);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -396,6 +397,91 @@ START_TEST(a_kick_reaches_an_importer_that_does_not_read)
 }
 END_TEST
 
+/* ---- All at once -------------------------------------------------------- */
+
+#define CONTENDERS 3
+#define ATTEMPTS 200 /* of each */
+
+struct contender {
+	struct thread thread;
+	int had, busy; /* how often it had the device, or somebody else */
+};
+
+static _Atomic int contending;
+
+/* A read, unless a kick comes first. */
+static void
+use_device(int fd)
+{
+	const struct usbip_pdu pdu = rig_submit_pdu(&one, 1,
+	    0x80 | RIG_INSTANT, 100);
+	uint8_t bytes[USBIP_PDU_SIZE + 100];
+
+	usbip_pdu_encode(bytes, &pdu);
+	if (sock_send_all(fd, bytes, USBIP_PDU_SIZE) == 0)
+		(void)sock_recv_all(fd, bytes, sizeof bytes);
+}
+
+static void *
+contend(void *arg)
+{
+	struct contender *c = arg;
+	struct usbip_device_entry entry;
+	struct sock_addr addr;
+	struct cause why;
+	uint32_t status;
+
+	RIG_EQ(sock_addr_parse(&addr, rig.path, NULL, &why), 0);
+	for (int i = 0; i < ATTEMPTS; i++) {
+		const int fd = importer_attach(&addr, "3-1", UNIT_PATIENCE_MS,
+		    &entry, &status, &why);
+
+		/* Refused, or kicked before it was told that it has it. */
+		RIG_CHECK(fd >= 0 || status == USBIP_ST_DEV_BUSY ||
+		    status == USBIP_ST_OK, "%s", why.text);
+		c->busy += status == USBIP_ST_DEV_BUSY;
+		if (fd < 0)
+			continue;
+		c->had++;
+		use_device(fd);
+		close(fd);
+	}
+	contending--;
+	return NULL;
+}
+
+/* Importers fight for one device (the backend sees to it that one at a time has
+ * it), while an operator looks on and kicks. */
+START_TEST(one_importer_at_a_time)
+{
+	static struct contender c[CONTENDERS];
+	struct usbip_server_row row;
+	int had = 0, busy = 0, kicks = 0;
+
+	contending = CONTENDERS;
+	for (int i = 0; i < CONTENDERS; i++)
+		ck_assert_int_eq(thread_start(&c[i].thread, "contender",
+		    contend, &c[i]), 0);
+	for (unsigned i = 0; contending > 0; i++) {
+		ck_assert_uint_eq(usbip_server_snapshot(rig.server, &row, 1),
+		    1);
+		ck_assert_uint_le(row.in_flight, 1);
+		if (i % 64 == 0)
+			kicks += usbip_server_kick(rig.server, "3-1");
+		sched_yield();
+	}
+	for (int i = 0; i < CONTENDERS; i++) {
+		thread_join(&c[i].thread);
+		had += c[i].had;
+		busy += c[i].busy;
+	}
+	printf("%d imports, %d found it busy, %d kicks\n", had, busy, kicks);
+	ck_assert_int_gt(had, CONTENDERS);
+	close(rig_import(&rig, &one)); /* when the last has gone */
+	rig_await(&one, &one.released, (unsigned)had + 1);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -414,6 +500,7 @@ main(void)
 	tcase_add_test(tc, a_snapshot_tells_who_has_what);
 	tcase_add_test(tc, a_kick_ends_an_import_and_nothing_else);
 	tcase_add_test(tc, a_kick_reaches_an_importer_that_does_not_read);
+	tcase_add_test(tc, one_importer_at_a_time);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
 }
