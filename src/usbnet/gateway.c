@@ -186,19 +186,24 @@ has_ended_before(struct gateway *g, struct session *s, struct moment deadline)
 	return true;
 }
 
-/* Turns `what` into ssh's own words, if it has any. */
+/* Turns `what` into ssh's own words, if it has any.  `inner` is what it was
+ * asked to reach, NULL: usbexportd. */
 static int
-explain(struct gateway *g, struct session *s, const struct cause *what,
-    struct cause *why)
+explain(struct gateway *g, struct session *s, const char *inner,
+    const struct cause *what, struct cause *why)
 {
 	const char *port = g->o->ssh.port, *login = g->o->ssh.login;
-	char words[140] = "it says nothing";
+	char words[128] = "it says nothing";
 
 	if (!has_ended_before(g, s, moment_after_ms(clock_now(), END_MS))) {
 		kill(s->pid, SIGTERM); /* and is reaped at the end */
 		return cause_set(why, "%s", what->text);
 	}
-	session_last_words(s, words, sizeof words);
+	if (s->words_len > 0)
+		session_last_words(s, words, sizeof words);
+	if (inner != NULL && session_failed(s))
+		return cause_set(why, "ssh to %s does not get to %s: %s",
+		    login, inner, words);
 	if (WIFEXITED(s->status) && WEXITSTATUS(s->status) == LAUNCH_NOT_FOUND)
 		return cause_set(why, "ssh to %s: %s; is usbexportd installed "
 		    "there?", login, words);
@@ -214,7 +219,9 @@ check_far_side(struct gateway *g, unsigned listener, struct cause *why)
 {
 	struct patience p = { .g = g, .deadline = moment_after_ms(clock_now(),
 	    LOGIN_MS + g->o->timeout_ms) };
-	char name[sizeof g->o->ssh.login + 16], inner[SOCK_ADDR_TEXT_MAX];
+	const struct sock_addr *addr = inner_of(g, listener);
+	char name[sizeof g->o->ssh.login + 16], text[SOCK_ADDR_TEXT_MAX];
+	const char *inner = addr != NULL ? sock_addr_text(text, addr) : NULL;
 	struct cause what;
 	int pair[2], rc;
 
@@ -229,11 +236,10 @@ check_far_side(struct gateway *g, unsigned listener, struct cause *why)
 		    strerror(errno));
 	}
 	snprintf(name, sizeof name, "%s behind ssh",
-	    inner_of(g, listener) == NULL ? g->o->ssh.login
-		: sock_addr_text(inner, inner_of(g, listener)));
+	    inner != NULL ? inner : g->o->ssh.login);
 	rc = probe_fd(pair[0], name, wait_for_answer, &p, &what);
 	close(pair[0]);
-	return rc == 0 ? 0 : explain(g, p.session, &what, why);
+	return rc == 0 ? 0 : explain(g, p.session, inner, &what, why);
 }
 
 /* ---- The private directory --------------------------------------------- */
