@@ -12,10 +12,6 @@
 #include "base/log.h"
 #include "daemon/manager_int.h"
 
-/* With -z: how long no phone may be there before the daemon ends.  Long enough
- * for one that is being reset, or moved to another port. */
-#define IDLE_EXIT_MS 10000
-
 /*
  * The end takes less than a second: clients have this long to send their RSTs
  * and leave, then devices to give up theirs, then the sources.
@@ -34,10 +30,12 @@ manager_new(const struct manager_config *config, struct cause *why)
 		m->waker = waker_new();
 		m->monitors =
 		    calloc(config->source_count + 1, sizeof m->monitors[0]);
+		m->watches =
+		    calloc(config->source_count + 1, sizeof m->watches[0]);
 		m->roster = roster_new(0);
 	}
 	if (m == NULL || m->waker == NULL || m->monitors == NULL ||
-	    m->roster == NULL) {
+	    m->watches == NULL || m->roster == NULL) {
 		cause_set(why, "no memory or descriptors to start with");
 		if (m != NULL)
 			manager_free(m);
@@ -48,9 +46,11 @@ manager_new(const struct manager_config *config, struct cause *why)
 	m->quit_msg.type = MSG_QUIT;
 	m->rescan_msg.type = MSG_RESCAN;
 	m->idle_msg.type = MSG_EXIT_IF_IDLE;
+	m->main_runs_msg.type = MSG_MAIN_RUNS;
+	m->told_phones = SIZE_MAX;
 	clients_init(m);
+	idle_init(m);
 	m->started = clock_now();
-	m->phones_since = m->started;
 	return m;
 }
 
@@ -61,13 +61,14 @@ manager_free(struct manager *m) ROLE_UNCHECKED /* its thread has ended */
 	if (m->waker != NULL)
 		waker_put(m->waker);
 	free(m->monitors);
+	free(m->watches);
 	free(m);
 }
 
 /* ---- Messages ---- */
 
-static void
-begin_quit(struct manager *m) RUNS_ON(on_manager)
+void
+manager_begin_quit(struct manager *m)
 {
 	if (m->quitting)
 		return;
@@ -80,8 +81,7 @@ static void
 rescan(struct manager *m) RUNS_ON(on_manager)
 {
 	atomic_store(&m->rescan_posted, false);
-	for (size_t i = 0; i < m->config.source_count; i++)
-		m->config.sources[i]->ops->rescan(m->config.sources[i]);
+	report_look(m);
 	devices_retry_all(m);
 }
 
@@ -89,12 +89,14 @@ static void
 exit_if_idle(struct manager *m) RUNS_ON(on_manager)
 {
 	atomic_store(&m->idle_posted, false);
-	if (devices_any(m)) {
-		log_notice("asked to exit, but phones are attached");
-		return;
-	}
-	log_notice("asked to exit, and no phone is attached");
-	begin_quit(m);
+	m->idle.asked = true;
+}
+
+static void
+main_runs(struct manager *m) RUNS_ON(on_manager)
+{
+	atomic_store(&m->main_runs_posted, false);
+	report_main_runs(m);
 }
 
 static struct client *
@@ -136,6 +138,11 @@ take_message(struct manager *m, struct msg *msg) RUNS_ON(on_manager)
 		devices_unplugged(m, (struct msg_plug *)msg);
 		free(msg);
 		break;
+	case MSG_SCANNED:
+	case MSG_UNWATCHED:
+		report_scanned(m, (struct msg_scan *)msg);
+		free(msg);
+		break;
 	case MSG_DEVICE_READY:
 		devices_ready(m, device_of_ready(msg));
 		break;
@@ -154,8 +161,11 @@ take_message(struct manager *m, struct msg *msg) RUNS_ON(on_manager)
 	case MSG_EXIT_IF_IDLE:
 		exit_if_idle(m);
 		break;
+	case MSG_MAIN_RUNS:
+		main_runs(m);
+		break;
 	case MSG_QUIT:
-		begin_quit(m);
+		manager_begin_quit(m);
 		break;
 	default:
 		break;
@@ -173,53 +183,27 @@ take_messages(struct manager *m) RUNS_ON(on_manager)
 	}
 }
 
-/* ---- Idle exit ---- */
-
-/* The moment at which to look again. */
-static struct moment
-check_idle(struct manager *m) RUNS_ON(on_manager)
-{
-	const struct moment now = clock_now();
-	struct moment limit;
-
-	if (!m->config.exit_if_idle || m->quitting)
-		return MOMENT_NEVER;
-	if (devices_any(m)) {
-		m->phones_since = now;
-		return MOMENT_NEVER; /* a message will tell when they leave */
-	}
-	limit = moment_after_ms(m->phones_since, IDLE_EXIT_MS);
-	if (moment_before(now, limit))
-		return limit;
-	log_notice("no phone for %d seconds, exiting", IDLE_EXIT_MS / 1000);
-	begin_quit(m);
-	return MOMENT_NEVER;
-}
-
 /* ---- Waiting ---- */
-
-/* Sockets are left alone while resources are short, and at the end. */
-static bool
-accepts(const struct manager *m) RUNS_ON(on_manager)
-{
-	return !m->quitting && !moment_before(clock_now(), m->accept_again);
-}
 
 static void
 wait_and_accept(struct manager *m, struct pollfd *pfd, struct moment deadline)
     RUNS_ON(on_manager)
 {
 	const size_t n = m->config.listener_count;
-	const bool open = accepts(m), room = open && clients_have_room(m);
+	const bool paused = moment_before(clock_now(), m->accept_again);
+	/* Sockets are left alone while resources are short, and at the end. */
+	const bool open = !m->quitting && !paused && idle_lets_in(m);
+	const bool room = open && clients_have_room(m);
 
-	if (!open && !m->quitting)
+	if (paused && !m->quitting)
 		deadline = moment_earlier(deadline, m->accept_again);
 	for (size_t i = 0; i < n; i++)
 		pfd[1 + i].fd = room ? m->config.listeners[i] : -1;
 	pfd[1 + n].fd = open ? m->config.control : -1;
+	pfd[2 + n].fd = m->idle.mark;
 	if (!mailbox_idle(&m->box))
 		deadline = (struct moment){ 0 };
-	if (poll(pfd, n + 2, moment_poll_timeout(clock_now(), deadline)) <= 0)
+	if (poll(pfd, n + 3, moment_poll_timeout(clock_now(), deadline)) <= 0)
 		return;
 	if (pfd[0].revents != 0)
 		waker_clear(m->waker);
@@ -238,13 +222,13 @@ static struct moment
 run_quit(struct manager *m, bool *over) RUNS_ON(on_manager)
 {
 	const struct moment now = clock_now();
-	const bool late = !moment_before(now, m->quit_step);
+	bool late = !moment_before(now, m->quit_step);
 
 	if (!m->devices_told && (m->clients == NULL || late)) {
 		m->devices_told = true;
 		m->quit_step = moment_after_ms(now, QUIT_DEVICES_MS);
 		devices_stop_all(m);
-		return m->quit_step;
+		late = false;
 	}
 	if (m->devices_told) {
 		m->clean = m->clients == NULL && devices_all_ended(m);
@@ -262,7 +246,8 @@ loop(struct manager *m, struct pollfd *pfd) RUNS_ON(on_manager)
 		struct moment deadline;
 
 		take_messages(m);
-		deadline = moment_earlier(devices_run_due(m), check_idle(m));
+		deadline = moment_earlier(devices_run_due(m), idle_run(m));
+		deadline = moment_earlier(deadline, report_run(m));
 		if (m->quitting)
 			deadline = moment_earlier(deadline, run_quit(m, &over));
 		if (!over)
@@ -274,7 +259,7 @@ static void *
 manager_main(void *arg)
 {
 	struct manager *m = arg;
-	const size_t sockets = m->config.listener_count + 2;
+	const size_t sockets = m->config.listener_count + 3;
 	struct pollfd *pfd = calloc(sockets, sizeof *pfd);
 
 	role_take(&on_manager);
@@ -286,6 +271,7 @@ manager_main(void *arg)
 		pfd[0].fd = m->waker->read_fd;
 		loop(m, pfd);
 	}
+	idle_fini(m);
 	if (m->clean) {
 		clients_fini(m);
 		devices_fini(m);
@@ -345,6 +331,12 @@ manager_exit_if_idle(struct manager *m)
 }
 
 void
+manager_main_runs(struct manager *m)
+{
+	post_once(m, &m->main_runs_posted, &m->main_runs_msg);
+}
+
+void
 manager_quit(struct manager *m)
 {
 	mailbox_post(&m->box, &m->quit_msg);
@@ -357,7 +349,8 @@ discard_messages(struct manager *m)
 
 	for (; msg != NULL; msg = next) {
 		next = msg_next(msg);
-		if (msg->type == MSG_PLUGGED || msg->type == MSG_UNPLUGGED)
+		if (msg->type == MSG_PLUGGED || msg->type == MSG_UNPLUGGED ||
+		    msg->type == MSG_SCANNED || msg->type == MSG_UNWATCHED)
 			free(msg);
 	}
 }
@@ -375,4 +368,10 @@ manager_join(struct manager *m) ROLE_UNCHECKED /* its thread has ended */
 			clean = false;
 	discard_messages(m);
 	return clean;
+}
+
+bool
+manager_wants_again(const struct manager *m) ROLE_UNCHECKED /* it has ended */
+{
+	return m->again;
 }

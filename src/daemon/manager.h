@@ -14,7 +14,19 @@
 #include "daemon/roles.h"
 
 struct records;
+struct supervisor;
 struct usb_source;
+
+/* What becomes of the daemon when nobody is there (manager_idle.c). */
+enum manager_leave {
+	MANAGER_LEAVING, /* it may be about to go: who comes waits */
+	MANAGER_STAYS,   /* it does not go after all */
+	MANAGER_CLOSES,  /* it goes: nobody is to find its sockets any more */
+};
+
+/* The exit status that asks the supervisor to start the daemon again: a phone
+ * has come when it was going already (sysexits.h: EX_TEMPFAIL). */
+#define MANAGER_AGAIN 75
 
 struct manager_config {
 	const int *listeners; /* client sockets, listening and nonblocking */
@@ -24,7 +36,15 @@ struct manager_config {
 	size_t source_count;
 	struct records *records;
 	int wanted_mode;   /* see usb_bring_up() */
-	bool exit_if_idle; /* -z: end when no phone has been there for a while */
+	bool exit_if_idle; /* -z: end when nobody has been there for idle_ms */
+	unsigned idle_ms;
+	bool activated; /* the sockets are a supervisor's, which keeps them */
+	const struct supervisor *supervisor; /* NULL: nobody is told */
+	/* Called on the manager's thread, with `host`; each may be NULL.
+	 * ask_main: main is to call manager_main_runs() soon. */
+	void *host;
+	void (*leave)(void *host, enum manager_leave what);
+	void (*ask_main)(void *host);
 };
 
 struct manager;
@@ -41,6 +61,8 @@ int manager_start(struct manager *m, struct cause *why) RUNS_ON(on_main);
 void manager_rescan(struct manager *m);
 void manager_exit_if_idle(struct manager *m);
 void manager_quit(struct manager *m);
+/* Main's answer to ask_main. */
+void manager_main_runs(struct manager *m);
 
 /* Called on the manager's thread when it has ended by itself (exit_if_idle), so
  * that main can be told. */
@@ -52,6 +74,10 @@ void manager_on_end(struct manager *m, void (*fn)(void *), void *arg);
  * and the process should end at once.
  */
 bool manager_join(struct manager *m) RUNS_ON(on_main);
+
+/* After the join: a phone came when the daemon was going because nobody was
+ * there. */
+bool manager_wants_again(const struct manager *m);
 
 /* After a join that was true. */
 void manager_free(struct manager *m);

@@ -77,6 +77,16 @@ clients_have_room(struct manager *m)
 	return m->client_count < m->client_limit;
 }
 
+bool
+clients_any_busy(struct manager *m)
+{
+	const struct client *c = m->clients;
+
+	while (c != NULL && c->phase == CLIENT_PHASE_LISTENING)
+		c = c->next;
+	return c != NULL;
+}
+
 /* ---- Coming ---- */
 
 static void

@@ -2,8 +2,9 @@
 #ifndef MUXD_DAEMON_MANAGER_INT_H
 #define MUXD_DAEMON_MANAGER_INT_H
 
-/* The manager's own state, shared by its three files: manager.c (loop, start
- * and end), manager_devices.c, manager_clients.c. */
+/* The manager's own state, shared by its files: manager.c (loop, start and
+ * end), manager_clients.c, manager_devices.c, manager_idle.c (leaving when nobody
+ * is there), manager_report.c (supervisor), manager_snapshot.c. */
 
 #include <stdint.h>
 
@@ -30,23 +31,42 @@ struct plug {
 	char trouble[256]; /* why the last attempt failed */
 };
 
+/* How far the looks at a source have come (usb_listener.scanned). */
+struct watch {
+	uint32_t asked, answered; /* rescans */
+	bool looked; /* once at least */
+	bool ended;  /* it is not watched any more */
+};
+
+/* manager_idle.c tells what each step waits for. */
+enum idle_step { IDLE_STAYS, IDLE_TELLS, IDLE_LOOKS, IDLE_DRAINS };
+
+struct idle {
+	enum idle_step step;
+	bool asked;           /* by -x: without the grace time */
+	bool told;            /* the supervisor, that we stop */
+	struct moment since;  /* somebody was there last */
+	struct moment limit;  /* of the step; none of IDLE_STAYS */
+	int mark;             /* see supervisor_mark(); -1: none */
+};
+
 struct manager {
 	struct manager_config config;
 	struct mailbox box;
 	struct waker *waker;
 	struct thread thread;
-	struct msg quit_msg, rescan_msg, idle_msg;
-	_Atomic bool rescan_posted, idle_posted;
+	struct msg quit_msg, rescan_msg, idle_msg, main_runs_msg;
+	_Atomic bool rescan_posted, idle_posted, main_runs_posted;
 	void (*on_end)(void *);
 	void *on_end_arg;
 	struct moment started;
 
 	struct monitor **monitors;
+	struct watch *watches OWNED_BY(on_manager); /* of each source */
 
 	struct plug *plugs OWNED_BY(on_manager);
 	uint32_t last_device_id OWNED_BY(on_manager);
 	struct roster *roster OWNED_BY(on_manager);
-	struct moment phones_since OWNED_BY(on_manager); /* last seen */
 
 	struct client *clients OWNED_BY(on_manager);
 	uint32_t client_count OWNED_BY(on_manager);
@@ -58,11 +78,21 @@ struct manager {
 	uint32_t worker_count OWNED_BY(on_manager);
 	struct moment accept_again OWNED_BY(on_manager); /* paused until then */
 
+	struct idle idle OWNED_BY(on_manager);
+	bool told_ready OWNED_BY(on_manager);
+	size_t told_phones OWNED_BY(on_manager); /* SIZE_MAX: nothing yet */
+	struct moment ask_main_at OWNED_BY(on_manager);
+
 	bool quitting OWNED_BY(on_manager);
+	bool again OWNED_BY(on_manager); /* see manager_wants_again() */
 	struct moment quit_step OWNED_BY(on_manager);
 	bool devices_told OWNED_BY(on_manager);
 	bool clean OWNED_BY(on_manager); /* everything has ended */
 };
+
+/* ---- manager.c ---- */
+
+void manager_begin_quit(struct manager *m) RUNS_ON(on_manager);
 
 /* ---- manager_devices.c ---- */
 
@@ -91,6 +121,8 @@ void devices_fini(struct manager *m) RUNS_ON(on_manager);
 void clients_init(struct manager *m);
 /* Ordinary clients are let in.  Admins always are, to see why others are not. */
 bool clients_have_room(struct manager *m) RUNS_ON(on_manager);
+/* Clients that are at something else than listening. */
+bool clients_any_busy(struct manager *m) RUNS_ON(on_manager);
 /* Accepts what waits at `listener`. */
 void clients_accept(struct manager *m, int listener, bool admin)
     RUNS_ON(on_manager);
@@ -101,6 +133,29 @@ void clients_notify(struct manager *m, const struct msg_notice *news)
     RUNS_ON(on_manager);
 void clients_stop_all(struct manager *m) RUNS_ON(on_manager);
 void clients_fini(struct manager *m) RUNS_ON(on_manager);
+
+/* ---- manager_idle.c ---- */
+
+/* Before the thread starts. */
+void idle_init(struct manager *m);
+/* Clients are let in at present. */
+bool idle_lets_in(struct manager *m) RUNS_ON(on_manager);
+/* Takes the next step when it is due; the moment of the one after it. */
+struct moment idle_run(struct manager *m) RUNS_ON(on_manager);
+void idle_fini(struct manager *m) RUNS_ON(on_manager);
+
+/* ---- manager_report.c ---- */
+
+/* MSG_SCANNED and MSG_UNWATCHED. */
+void report_scanned(struct manager *m, const struct msg_scan *s)
+    RUNS_ON(on_manager);
+/* Every source takes a look; report_looked() tells when all have. */
+void report_look(struct manager *m) RUNS_ON(on_manager);
+bool report_looked(struct manager *m) RUNS_ON(on_manager);
+/* MSG_MAIN_RUNS. */
+void report_main_runs(struct manager *m) RUNS_ON(on_manager);
+/* Tells what is due; the moment of the next news. */
+struct moment report_run(struct manager *m) RUNS_ON(on_manager);
 
 /* ---- manager_snapshot.c ---- */
 

@@ -57,6 +57,28 @@ trouble(struct usb_listener *l, const char *text)
 	log_warning("%s: %s", m->source->name, text);
 }
 
+static void
+tell_scan(struct monitor *m, enum msg_type type, uint32_t rescans)
+{
+	struct msg_scan *s = malloc(sizeof *s);
+
+	if (s == NULL) {
+		log_error("%s: no memory to tell that it was looked at",
+		    m->source->name);
+		return;
+	}
+	s->msg.type = (int)type;
+	s->source = m->source;
+	s->rescans = rescans;
+	mailbox_post(m->manager, &s->msg);
+}
+
+static void
+scanned(struct usb_listener *l, uint32_t rescans)
+{
+	tell_scan((struct monitor *)l, MSG_SCANNED, rescans);
+}
+
 static void *
 monitor_main(void *arg)
 {
@@ -67,6 +89,7 @@ monitor_main(void *arg)
 	if (m->source->ops->run(m->source, &m->listener, &why) < 0)
 		log_error("%s: not watched any more: %s", m->source->name,
 		    why.text);
+	tell_scan(m, MSG_UNWATCHED, 0);
 	waker_wake(m->ended);
 	role_drop(&on_monitor);
 	return NULL;
@@ -82,6 +105,7 @@ monitor_start(struct usb_source *source, struct mailbox *manager)
 	m->listener.arrived = arrived;
 	m->listener.left = left;
 	m->listener.trouble = trouble;
+	m->listener.scanned = scanned;
 	m->source = source;
 	m->manager = manager;
 	m->ended = waker_new();

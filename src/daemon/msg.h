@@ -26,6 +26,11 @@ enum msg_type {
 	MSG_PLUGGED,
 	/* monitor: something was unplugged.  struct msg_plug; the same. */
 	MSG_UNPLUGGED,
+	/* monitor: a look at everything is over, and all that it found has been
+	 * told.  struct msg_scan; the manager frees it. */
+	MSG_SCANNED,
+	/* monitor: the source is not watched any more.  The same. */
+	MSG_UNWATCHED,
 	/* reader: the device answers and can be shown.  device->ready_msg. */
 	MSG_DEVICE_READY,
 	/* reader, as its last act: the device has ended; device->ended says
@@ -41,6 +46,8 @@ enum msg_type {
 	MSG_RESCAN,
 	/* main: end if no phone is there (SIGUSR1). */
 	MSG_EXIT_IF_IDLE,
+	/* main: it runs, which it was asked for the watchdog. */
+	MSG_MAIN_RUNS,
 	/* main: end now. */
 	MSG_QUIT,
 
@@ -109,6 +116,12 @@ struct msg_plug {
 	struct msg msg;
 	struct usb_source *source;
 	struct usb_ident ident; /* MSG_UNPLUGGED: its key only */
+};
+
+struct msg_scan {
+	struct msg msg;
+	struct usb_source *source;
+	uint32_t rescans; /* that it answers (usb_listener.scanned) */
 };
 
 #endif

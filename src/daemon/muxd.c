@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/sock.h"
+#include "base/supervisor.h"
 #include "config.h"
 #include "daemon/logger.h"
 #include "daemon/manager.h"
@@ -21,25 +21,15 @@
 #include "daemon/process.h"
 #include "daemon/records.h"
 #include "daemon/roles.h"
+#include "daemon/sockets.h"
 #include "usb/transport.h"
-
-/* Connections that wait for the manager: a farm starts its clients at once. */
-#define BACKLOG 1024
-
-/* Any user may talk to phones, as with usbmuxd; the control socket is for the
- * daemon's own user and group. */
-#define SOCKET_MODE 0666
-#define CONTROL_MODE 0660
 
 struct muxd {
 	struct options options;
 	int pidfile_fd; /* -1: none */
 	struct process_user user; /* name NULL: stay who we are */
-	int listeners[OPTIONS_SOCKETS_MAX];
-	struct sock_addr addresses[OPTIONS_SOCKETS_MAX];
-	size_t listener_count;
-	int control; /* -1: none */
-	struct sock_addr control_address;
+	struct supervisor supervisor;
+	struct sockets sockets;
 	struct usb_source *sources[OPTIONS_SERVERS_MAX + 1];
 	size_t source_count;
 	struct records *records;
@@ -47,47 +37,6 @@ struct muxd {
 };
 
 /* ---- Start ---- */
-
-static int
-listen_on(const char *text, mode_t mode, struct sock_addr *addr,
-    struct cause *why)
-{
-	int fd;
-
-	if (sock_addr_parse(addr, text, NULL, why) < 0)
-		return -1;
-	fd = sock_listen(addr, mode, BACKLOG, why);
-	if (fd >= 0)
-		sock_set_nonblocking(fd, true);
-	return fd;
-}
-
-static int
-open_sockets(struct muxd *d, struct cause *why)
-{
-	const struct options *o = &d->options;
-
-	for (size_t i = 0; i < o->socket_count; i++) {
-		const int fd = listen_on(o->sockets[i], SOCKET_MODE,
-		    &d->addresses[i], why);
-
-		if (fd < 0)
-			return -1;
-		d->listeners[d->listener_count++] = fd;
-	}
-	if (o->control == NULL)
-		return 0;
-	d->control = listen_on(o->control, CONTROL_MODE, &d->control_address,
-	    why);
-	if (d->control < 0)
-		return -1;
-	/* So that muxctl works for members of the daemon's group. */
-	if (d->user.name != NULL && d->control_address.is_unix &&
-	    chown(d->control_address.path, d->user.uid, d->user.gid) < 0)
-		log_warning("control socket %s: %s", d->control_address.path,
-		    strerror(errno));
-	return 0;
-}
 
 /* The daemon's user must be able to write there. */
 static void
@@ -159,18 +108,54 @@ start_logger(const struct options *o, struct cause *why) RUNS_ON(on_main)
 	    NULL, why);
 }
 
+/* ---- What the manager calls, on its thread ---- */
+
+/* The manager has ended, asked or not: main is woken as by the operator. */
+static void
+manager_ended(void *arg)
+{
+	(void)arg;
+	kill(getpid(), SIGTERM);
+}
+
+/* For the watchdog: serve_signals() answers. */
+static void
+ask_main(void *host)
+{
+	(void)host;
+	kill(getpid(), SIGALRM);
+}
+
+/* Main touches neither file nor sockets until the manager has ended. */
+static void
+leave(void *host, enum manager_leave what)
+{
+	struct muxd *d = host;
+
+	if (what == MANAGER_CLOSES)
+		sockets_withdraw(&d->sockets);
+	else if (d->pidfile_fd >= 0)
+		process_mark_pidfile(d->pidfile_fd, what == MANAGER_LEAVING);
+}
+
 static int
 start_manager(struct muxd *d, struct cause *why) RUNS_ON(on_main)
 {
 	const struct manager_config config = {
-		.listeners = d->listeners,
-		.listener_count = d->listener_count,
-		.control = d->control,
+		.listeners = d->sockets.listeners,
+		.listener_count = d->sockets.listener_count,
+		.control = d->sockets.control,
 		.sources = d->sources,
 		.source_count = d->source_count,
 		.records = d->records,
 		.wanted_mode = d->options.wanted_mode,
 		.exit_if_idle = d->options.exit_if_idle,
+		.idle_ms = d->options.idle_ms,
+		.activated = d->sockets.activated,
+		.supervisor = &d->supervisor,
+		.host = d,
+		.leave = leave,
+		.ask_main = ask_main,
 	};
 
 	d->manager = manager_new(&config, why);
@@ -183,21 +168,13 @@ static sigset_t
 our_signals(void)
 {
 	static const int numbers[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP,
-		SIGUSR1, SIGUSR2 };
+		SIGUSR1, SIGUSR2, SIGALRM };
 	sigset_t set;
 
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		sigaddset(&set, numbers[i]);
 	return set;
-}
-
-/* The manager has ended, asked or not: main is woken as by the operator. */
-static void
-manager_ended(void *arg)
-{
-	(void)arg;
-	kill(getpid(), SIGTERM);
 }
 
 static void
@@ -223,6 +200,9 @@ serve_signals(const struct muxd *d) RUNS_ON(on_main)
 		case SIGUSR2:
 			manager_rescan(d->manager);
 			break;
+		case SIGALRM:
+			manager_main_runs(d->manager);
+			break;
 		default:
 			return;
 		}
@@ -232,24 +212,10 @@ serve_signals(const struct muxd *d) RUNS_ON(on_main)
 /* ---- End ---- */
 
 static void
-close_sockets(struct muxd *d)
-{
-	for (size_t i = 0; i < d->listener_count; i++) {
-		if (d->addresses[i].is_unix)
-			unlink(d->addresses[i].path);
-		close(d->listeners[i]);
-	}
-	if (d->control >= 0) {
-		if (d->control_address.is_unix)
-			unlink(d->control_address.path);
-		close(d->control);
-	}
-}
-
-static void
 release(struct muxd *d)
 {
-	close_sockets(d);
+	sockets_close(&d->sockets);
+	supervisor_fini(&d->supervisor);
 	if (d->manager != NULL)
 		manager_free(d->manager);
 	for (size_t i = 0; i < d->source_count; i++)
@@ -268,7 +234,8 @@ prepare(struct muxd *d, struct cause *why)
 {
 	process_raise_limits();
 	umask(0022);
-	if (open_sockets(d, why) < 0)
+	if (sockets_open(&d->sockets, &d->supervisor, &d->options, &d->user,
+		why) < 0)
 		return -1;
 	prepare_records_dir(d);
 	if (d->user.name != NULL && process_become(&d->user, why) < 0)
@@ -281,14 +248,13 @@ prepare(struct muxd *d, struct cause *why)
 	return 0;
 }
 
+/* The exit status, or -1 and a cause. */
 static int
 run(struct muxd *d, struct cause *why) RUNS_ON(on_main)
 {
-	const sigset_t set = our_signals();
 	bool clean;
+	int status;
 
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
 	if (start_logger(&d->options, why) < 0)
 		return -1;
 	if (open_sources(d, why) < 0 || start_manager(d, why) < 0) {
@@ -303,20 +269,24 @@ run(struct muxd *d, struct cause *why) RUNS_ON(on_main)
 	log_notice("muxd %s ready", PACKAGE_VERSION);
 	process_report(NULL);
 	serve_signals(d);
+	supervisor_notify(&d->supervisor, "STOPPING=1");
+	if (d->pidfile_fd >= 0)
+		process_mark_pidfile(d->pidfile_fd, true);
 	manager_quit(d->manager);
 	clean = manager_join(d->manager);
+	status = manager_wants_again(d->manager) ? MANAGER_AGAIN : 0;
 	log_notice("muxd ends%s",
 	    clean ? "" : "; a device did not let go in time");
 	logger_stop();
 	if (!clean) {
 		/* A thread that is stuck in the kernel still uses all this. */
-		close_sockets(d);
+		sockets_close(&d->sockets);
 		if (d->pidfile_fd >= 0)
 			process_drop_pidfile(d->pidfile_fd,
 			    d->options.pidfile);
-		_exit(0);
+		_exit(status);
 	}
-	return 0;
+	return status;
 }
 
 static int
@@ -326,39 +296,69 @@ fail(const char *sentence)
 	return 1;
 }
 
+/* Says to whoever waits for it why there will be no daemon. */
+static void
+report_failure(struct muxd *d, const char *sentence)
+{
+	char text[sizeof(struct cause) + 16];
+
+	if (d->options.foreground)
+		fail(sentence);
+	process_report(sentence);
+	snprintf(text, sizeof text, "STATUS=%s", sentence);
+	supervisor_notify(&d->supervisor, text);
+}
+
+/*
+ * Takes the process id file.  1: it is ours, or there is to be none.  0: the
+ * daemon that holds it does what we were started for: as with usbmuxd, starting
+ * a second one with -n makes the first look for phones.  -1 and a cause.
+ */
+static int
+become_the_one(struct muxd *d, struct cause *why)
+{
+	const char *path = d->options.pidfile;
+	pid_t other;
+	int fd;
+
+	if (path == NULL)
+		return 1;
+	while ((fd = process_take_pidfile(path, &other, why)) == 0) {
+		if (!d->options.no_hotplug)
+			return cause_set(why, "already running as process "
+			    "%ld; stop it, or choose another --pidfile and "
+			    "--socket", (long)other);
+		if (process_signal_other(path, other, SIGUSR2, why) < 0)
+			return -1;
+		if (process_other_stays(path))
+			return 0;
+	}
+	d->pidfile_fd = fd;
+	return fd > 0 ? 1 : -1;
+}
+
 /* The daemon proper, in its final process. */
 static int
 serve(struct muxd *d) RUNS_ON(on_main)
 {
+	const sigset_t set = our_signals();
 	struct cause why = { "" };
-	pid_t other = 0;
+	int status;
 
-	if (d->options.pidfile != NULL) {
-		d->pidfile_fd = process_take_pidfile(d->options.pidfile,
-		    &other, &why);
-		if (d->pidfile_fd == 0)
-			d->pidfile_fd = -1;
-		if (other > 0 && d->options.no_hotplug) {
-			/* As with usbmuxd: starting a second one makes the
-			 * first look for phones. */
-			kill(other, SIGUSR2);
-			process_report(NULL);
-			return 0;
-		}
-		if (other > 0)
-			cause_set(&why, "already running as process %ld; stop "
-			    "it, or choose another --pidfile and --socket",
-			    (long)other);
-	}
-	if (why.text[0] != '\0' || prepare(d, &why) < 0 || run(d, &why) < 0) {
-		if (d->options.foreground)
-			fail(why.text);
-		process_report(why.text);
-		release(d);
-		return 1;
+	/* Before anybody can learn our number, so that no signal comes too
+	 * early. */
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	status = become_the_one(d, &why);
+	if (status == 0)
+		process_report(NULL);
+	else if (status < 0 || prepare(d, &why) < 0 ||
+	    (status = run(d, &why)) < 0) {
+		report_failure(d, why.text);
+		status = 1;
 	}
 	release(d);
-	return 0;
+	return status;
 }
 
 /* -x and -X. */
@@ -375,11 +375,11 @@ signal_other(const struct options *o)
 		return fail(why.text);
 	if (other == 0)
 		return 0; /* none is running: that is what was wanted */
-	if (kill(other, o->action == OPTIONS_ASK_EXIT ? SIGUSR1 : SIGTERM) < 0) {
-		cause_set(&why, "cannot signal process %ld: %s", (long)other,
-		    strerror(errno));
+	if (process_signal_other(o->pidfile, other,
+		o->action == OPTIONS_ASK_EXIT ? SIGUSR1 : SIGTERM, &why) < 0)
 		return fail(why.text);
-	}
+	if (o->action == OPTIONS_FORCE_EXIT)
+		process_await_leaving(o->pidfile);
 	return 0;
 }
 
@@ -388,6 +388,9 @@ start(struct muxd *d) RUNS_ON(on_main)
 {
 	struct cause why;
 
+	/* What is passed is meant for this process id. */
+	if (supervisor_init(&d->supervisor, &why) < 0)
+		return fail(why.text);
 	if (d->options.user != NULL &&
 	    process_find_user(d->options.user, &d->user, &why) < 0)
 		return fail(why.text);
@@ -399,7 +402,8 @@ start(struct muxd *d) RUNS_ON(on_main)
 int
 muxd_main(int argc, char **argv)
 {
-	struct muxd d = { .pidfile_fd = -1, .control = -1 };
+	struct muxd d = { .pidfile_fd = -1, .sockets.control = -1,
+		.supervisor.notify_fd = -1 };
 	struct cause why;
 	int status = 0;
 

@@ -9,6 +9,9 @@
 #include "usbmux.h"
 #include "wire/admin.h"
 
+/* Long enough for a phone that is being reset, or moved to another port. */
+#define IDLE_MS 10000
+
 const char options_usage[] =
     "Usage: muxd [OPTION]...\n"
     "Multiplexes connections over USB to iOS devices; takes usbmuxd's options.\n"
@@ -29,7 +32,8 @@ const char options_usage[] =
     "                         may be repeated (unix:PATH works, too)\n"
     "      --no-usb           leave the USB of this host alone\n"
     "  -n, --disable-hotplug  look for phones at the start and on SIGUSR2 only\n"
-    "  -z, --enable-exit      exit when no phone has been there for a while\n"
+    "  -z, --enable-exit      exit when nobody has been there for a while\n"
+    "      --idle-time SECONDS  how long that is (10)\n"
     "  -p, --no-preflight     accepted; phones are never preflighted\n"
     "  -u, --udev             for udev rules: -n and -z\n"
     "  -s, --systemd          for systemd units: -z and -f\n"
@@ -42,6 +46,7 @@ enum {
 	OPT_USBIP = 256,
 	OPT_NO_USB,
 	OPT_CONTROL,
+	OPT_IDLE_TIME,
 };
 
 static const struct option long_options[] = {
@@ -64,6 +69,7 @@ static const struct option long_options[] = {
 	{ "usbip", required_argument, NULL, OPT_USBIP },
 	{ "no-usb", no_argument, NULL, OPT_NO_USB },
 	{ "control", required_argument, NULL, OPT_CONTROL },
+	{ "idle-time", required_argument, NULL, OPT_IDLE_TIME },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -82,6 +88,20 @@ add(const char **list, size_t *count, size_t max, const char *value,
 		return cause_set(why, "%s may be given %zu times at most",
 		    option, max);
 	list[(*count)++] = value;
+	return 0;
+}
+
+/* Seconds, of which thousandths count, up to a day. */
+static int
+take_idle_time(struct options *o, const char *value, struct cause *why)
+{
+	char *end;
+	const double seconds = strtod(value, &end);
+
+	if (end == value || *end != '\0' || !(seconds >= 0 && seconds <= 86400))
+		return cause_set(why, "--idle-time '%s' is no number of "
+		    "seconds up to 86400", value);
+	o->idle_ms = (unsigned)(seconds * 1000);
 	return 0;
 }
 
@@ -174,6 +194,8 @@ take_option(struct options *o, int c, const char *value, struct cause *why)
 	case OPT_NO_USB:
 		o->no_usb = true;
 		break;
+	case OPT_IDLE_TIME:
+		return take_idle_time(o, value, why);
 	case OPT_CONTROL:
 		o->control = none_is_null(value);
 		break;
@@ -206,6 +228,7 @@ options_parse(struct options *o, int argc, char **argv, struct cause *why)
 		.pidfile = PATHS_PIDFILE,
 		.control = ADMIN_SOCKET_PATH,
 		.wanted_mode = 1,
+		.idle_ms = IDLE_MS,
 	};
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, short_options, long_options,

@@ -30,6 +30,7 @@ struct options {
 	const char *user;
 	bool no_hotplug;
 	bool exit_if_idle;
+	unsigned idle_ms; /* how long nobody must have been there for that */
 	bool no_preflight;
 	const char *config_dir;
 	const char *sockets[OPTIONS_SOCKETS_MAX];

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +14,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 
+#include "base/clock.h"
 #include "base/log.h"
 
 /* ---- Background ---- */
@@ -93,39 +99,104 @@ process_report(const char *failure)
 
 /* ---- Process id file ---- */
 
-static struct flock
-whole_file(short type)
+/* One that may be about to end is waited for; looked at this often. */
+#define LEAVING_MS 5000
+#define LEAVING_LOOK_MS 10
+
+static int
+pidfile_cause(const char *path, struct cause *why)
 {
-	return (struct flock){ .l_type = type, .l_whence = SEEK_SET };
+	return cause_set(why, "process id file %s: %s; choose another with "
+	    "--pidfile, or NONE", path, strerror(errno));
+}
+
+/* Who holds the lock; 0: nobody, -1: errno. */
+static pid_t
+holder(int fd)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(fd, F_GETLK, &lock) < 0)
+		return -1;
+	return lock.l_type == F_UNLCK ? 0 : lock.l_pid;
+}
+
+static bool
+is_empty(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_size == 0;
+}
+
+/* A daemon that ended between our open() and our lock has removed the file. */
+static bool
+is_still_there(int fd, const char *path)
+{
+	struct stat ours, theirs;
+
+	return fstat(fd, &ours) == 0 && stat(path, &theirs) == 0 &&
+	    ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+static int
+write_pid(int fd)
+{
+	char text[16];
+	const int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+
+	return ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)len, 0) == len
+	    ? 0
+	    : -1;
+}
+
+/* The descriptor; 0 when it is held by *other; 0 and no *other when it is worth
+ * another attempt; -1 and a cause. */
+static int
+try_pidfile(const char *path, pid_t *other, bool *leaving, struct cause *why)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+	*other = 0;
+	if (fd < 0)
+		return pidfile_cause(path, why);
+	if (fcntl(fd, F_SETLK, &lock) < 0) {
+		*other = holder(fd);
+		*leaving = is_empty(fd);
+	} else if (is_still_there(fd, path)) {
+		if (write_pid(fd) == 0)
+			return fd;
+		*other = -1;
+	}
+	if (*other < 0)
+		pidfile_cause(path, why);
+	close(fd);
+	return *other < 0 ? -1 : 0;
 }
 
 int
 process_take_pidfile(const char *path, pid_t *other, struct cause *why)
 {
-	struct flock lock = whole_file(F_WRLCK);
-	const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-	char text[16];
-	int len;
+	const struct moment limit = moment_after_ms(clock_now(), LEAVING_MS);
+	bool leaving = false;
+	int fd;
 
-	*other = 0;
-	if (fd < 0)
-		return cause_set(why, "process id file %s: %s; choose another "
-		    "with --pidfile, or NONE", path, strerror(errno));
-	if (fcntl(fd, F_SETLK, &lock) < 0) {
-		lock = whole_file(F_WRLCK);
-		if (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
-			*other = lock.l_pid;
-		close(fd);
-		return 0;
-	}
-	len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-	if (ftruncate(fd, 0) < 0 || write(fd, text, (size_t)len) != len) {
-		cause_set(why, "process id file %s: %s", path,
-		    strerror(errno));
-		close(fd);
-		return -1;
+	while ((fd = try_pidfile(path, other, &leaving, why)) == 0) {
+		if (*other == 0)
+			continue;
+		if (!leaving || !moment_before(clock_now(), limit))
+			break;
+		poll(NULL, 0, LEAVING_LOOK_MS);
 	}
 	return fd;
+}
+
+void
+process_mark_pidfile(int fd, bool leaving)
+{
+	if (leaving ? ftruncate(fd, 0) < 0 : write_pid(fd) < 0)
+		log_warning("process id file: %s", strerror(errno));
 }
 
 void
@@ -139,21 +210,73 @@ process_drop_pidfile(int fd, const char *path)
 pid_t
 process_find_other(const char *path, struct cause *why)
 {
-	struct flock lock = whole_file(F_WRLCK);
 	const int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int rc;
+	pid_t other;
 
 	if (fd < 0 && errno == ENOENT)
 		return 0;
-	if (fd < 0)
-		return cause_set(why, "process id file %s: %s", path,
-		    strerror(errno));
-	rc = fcntl(fd, F_GETLK, &lock);
-	close(fd);
-	if (rc < 0)
-		return cause_set(why, "process id file %s: %s", path,
-		    strerror(errno));
-	return lock.l_type == F_UNLCK ? 0 : lock.l_pid;
+	other = fd < 0 ? -1 : holder(fd);
+	if (other < 0)
+		cause_set(why, "process id file %s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return other;
+}
+
+bool
+process_other_stays(const char *path)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const bool stays = fd >= 0 && holder(fd) > 0 && !is_empty(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return stays;
+}
+
+void
+process_await_leaving(const char *path)
+{
+	const struct moment limit = moment_after_ms(clock_now(), LEAVING_MS);
+
+	while (process_other_stays(path) && moment_before(clock_now(), limit))
+		poll(NULL, 0, LEAVING_LOOK_MS);
+}
+
+/*
+ * A process descriptor stands for one process, whatever becomes of its number:
+ * opened first, it is `other` if the file's holder still has that number then.
+ */
+static int
+signal_holder(const char *path, pid_t other, int number)
+{
+	struct cause why;
+#if defined(SYS_pidfd_open) && defined(SYS_pidfd_send_signal)
+	const int pidfd = (int)syscall(SYS_pidfd_open, other, 0);
+
+	if (pidfd >= 0) {
+		int rc = 0;
+
+		if (process_find_other(path, &why) == other)
+			rc = (int)syscall(SYS_pidfd_send_signal, pidfd, number,
+			    NULL, 0);
+		close(pidfd);
+		return rc;
+	}
+	if (errno != ENOSYS)
+		return -1;
+#endif
+	return process_find_other(path, &why) == other ? kill(other, number) : 0;
+}
+
+int
+process_signal_other(const char *path, pid_t other, int number,
+    struct cause *why)
+{
+	if (signal_holder(path, other, number) == 0 || errno == ESRCH)
+		return 0;
+	return cause_set(why, "cannot signal process %ld: %s", (long)other,
+	    strerror(errno));
 }
 
 /* ---- User ---- */
@@ -198,7 +321,8 @@ process_raise_limits(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+	    limit.rlim_cur == limit.rlim_max)
 		return;
 	/* The soft limit counts: it is 1024 where nobody cared, and a client
 	 * takes one descriptor, a worker another. */

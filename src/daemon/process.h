@@ -23,16 +23,32 @@ int process_daemonise(struct cause *why);
 void process_report(const char *failure);
 
 /*
- * Takes the process id file, locked as long as we live (the same lock that
- * usbmuxd takes, so that the two never run beside each other by mistake).
- * Returns its descriptor; 0 and *other when a running daemon holds it; -1 and a
- * cause.
+ * The process id file is locked as long as the daemon lives (with the lock that
+ * usbmuxd takes, so that the two never run beside each other by mistake).  Who
+ * holds the lock counts, not the number in the file.  A locked file that is
+ * empty is that of a daemon which starts, or may be about to end.
+ *
+ * process_take_pidfile() returns its descriptor; 0 and *other when a running
+ * daemon holds it; -1 and a cause.  One that may be about to end is waited for,
+ * for some seconds: until it has ended, or stays.
  */
 int process_take_pidfile(const char *path, pid_t *other, struct cause *why);
+/* Empties the file, or writes our number into it again. */
+void process_mark_pidfile(int fd, bool leaving);
 void process_drop_pidfile(int fd, const char *path);
 
 /* The process that holds the file; 0 when none does; -1 and a cause. */
 pid_t process_find_other(const char *path, struct cause *why);
+/* The daemon that holds the file is not about to end.  Asked after SIGUSR2 was
+ * sent: the daemon has got that before it could decide to. */
+bool process_other_stays(const char *path);
+/* Waits until it is, some seconds at most: who starts after this waits for its
+ * end. */
+void process_await_leaving(const char *path);
+/* Sends a signal to `other` if it still holds the file (its number may be
+ * another process's by now).  0 also when it has ended; -1 and a cause. */
+int process_signal_other(const char *path, pid_t other, int number,
+    struct cause *why);
 
 /* The user's ids.  0, or -1 and a cause. */
 struct process_user {

@@ -38,9 +38,10 @@ struct local_source {
 	pthread_mutex_t lock;
 	libusb_context *ctx; /* written by the monitor, under `lock` */
 	_Atomic bool quitting;
-	_Atomic bool rescan;
+	_Atomic uint32_t rescans; /* asked for; relaxed: the wake-up orders */
 
 	/* ---- The monitor's ---- */
+	uint32_t answered; /* of `rescans` */
 	bool hotplug; /* libusb tells of changes */
 	bool changed; /* and has told */
 	struct known *known;
@@ -185,15 +186,22 @@ quitting(struct local_source *s)
 	return atomic_load_explicit(&s->quitting, memory_order_relaxed);
 }
 
-/* Whether the list is worth a look. */
-static bool
-is_due(struct local_source *s, struct usb_listener *l)
+/* Looks at the list if there is a reason to. */
+static void
+look_again(struct local_source *s, struct usb_listener *l)
 {
-	if (atomic_exchange_explicit(&s->rescan, false, memory_order_relaxed)) {
+	/* Before the look that answers them. */
+	const uint32_t asked =
+	    atomic_load_explicit(&s->rescans, memory_order_relaxed);
+	const bool anew = asked != s->answered;
+
+	if (anew)
 		renew(s, l);
-		return true;
-	}
-	return s->changed || (s->wants_hotplug && !s->hotplug);
+	if (anew || s->changed || (s->wants_hotplug && !s->hotplug))
+		scan(s, l);
+	if (anew)
+		l->scanned(l, asked);
+	s->answered = asked;
 }
 
 static int
@@ -215,6 +223,7 @@ run(struct usb_source *base, struct usb_listener *l, struct cause *why)
 
 	watch(s);
 	scan(s, l);
+	l->scanned(l, 0);
 	while (!quitting(s)) {
 		const int r = wait_for_events(s);
 
@@ -222,8 +231,7 @@ run(struct usb_source *base, struct usb_listener *l, struct cause *why)
 		if (faults == FAULTS_MAX)
 			return cause_set(why, "cannot wait for USB events: %s",
 			    usb_error_text(local_error(r)));
-		if (is_due(s, l))
-			scan(s, l);
+		look_again(s, l);
 	}
 	return 0;
 }
@@ -241,7 +249,8 @@ wake(struct local_source *s)
 static void
 rescan(struct usb_source *base)
 {
-	atomic_store_explicit(&self(base)->rescan, true, memory_order_relaxed);
+	atomic_fetch_add_explicit(&self(base)->rescans, 1,
+	    memory_order_relaxed);
 	wake(self(base));
 }
 

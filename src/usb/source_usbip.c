@@ -52,6 +52,7 @@ struct usbip_source {
 	char name[SOCK_ADDR_TEXT_MAX + 8];
 	struct waker *waker;
 	_Atomic bool quitting;
+	_Atomic uint32_t rescans; /* asked for; relaxed: the wake-up orders */
 
 	/* Imports come and go on the devices' own threads, a few times in a
 	 * device's life. */
@@ -65,6 +66,8 @@ struct usbip_source {
 	bool plain;      /* it closes when asked to push its list */
 	bool pushes;     /* this connection has given more than one list */
 	bool told_limit; /* that PHONES_MAX is reached */
+	bool looked;     /* the first time */
+	uint32_t answered; /* of `rescans` */
 	size_t failures; /* in a row */
 	/* ---- Of wait_for_bytes(), the monitor's too ---- */
 	bool is_between_lists; /* it may take as long as it likes */
@@ -275,6 +278,19 @@ quitting(struct usbip_source *s)
 	return atomic_load_explicit(&s->quitting, memory_order_relaxed);
 }
 
+/* What the server shows is known, as far as it can be. */
+static void
+answer_rescans(struct usbip_source *s)
+{
+	const uint32_t asked =
+	    atomic_load_explicit(&s->rescans, memory_order_relaxed);
+
+	if (!s->looked || asked != s->answered)
+		s->listener->scanned(s->listener, asked);
+	s->looked = true;
+	s->answered = asked;
+}
+
 /* importer_wait: for the next bytes. */
 static bool
 wait_for_bytes(void *arg, int fd)
@@ -290,8 +306,10 @@ wait_for_bytes(void *arg, int fd)
 		s->timed_out = poll(pfd, 2, limit) == 0;
 		if (pfd[1].revents != 0) {
 			waker_clear(s->waker);
-			if (s->is_between_lists)
+			if (s->is_between_lists) {
 				drop_unseen(s);
+				answer_rescans(s);
+			}
 		}
 		if (quitting(s) || s->timed_out)
 			return false;
@@ -355,6 +373,7 @@ take_lists(struct usbip_source *s, struct cause *why)
 		note_back(s);
 		note_list(s, entries, count);
 		free(entries);
+		answer_rescans(s);
 	}
 	close(fd);
 	if (rc == 0 && lists == 0 && s->timed_out)
@@ -388,6 +407,7 @@ note_away(struct usbip_source *s, const struct cause *why)
 	s->plain = false;
 	s->pushes = false;
 	note_list(s, NULL, 0);
+	answer_rescans(s);
 	pause_for(s, away_pauses_ms[n]);
 }
 
@@ -430,6 +450,7 @@ run(struct usb_source *base, struct usb_listener *l, struct cause *why)
 static void
 rescan(struct usb_source *s)
 {
+	atomic_fetch_add_explicit(&self(s)->rescans, 1, memory_order_relaxed);
 	waker_wake(self(s)->waker);
 }
 

@@ -201,6 +201,12 @@ struct usb_listener {
 	/* The source has a problem that is worth a line (server away), or is
 	 * well again; it goes on trying by itself. */
 	void (*trouble)(struct usb_listener *l, const char *text);
+	/* A look at everything is over, and what it found has been told: the
+	 * first one (`rescans` is 0), and each that answers a rescan().  It
+	 * began after rescan() had been called `rescans` times in all.  A USB/IP
+	 * source answers with what its server has told so far, and answers
+	 * while its server is away, too. */
+	void (*scanned)(struct usb_listener *l, uint32_t rescans);
 };
 
 struct usb_source {
@@ -217,8 +223,8 @@ struct usb_source_ops {
 	 */
 	int (*run)(struct usb_source *s, struct usb_listener *listener,
 	    struct cause *why);
-	/* Looks again at once (for `-n`, where nothing is watched).  Any
-	 * thread. */
+	/* Looks again at once (for `-n`, where nothing is watched); scanned()
+	 * tells when it has.  Any thread. */
 	void (*rescan)(struct usb_source *s);
 	/* Makes run() return soon.  Any thread. */
 	void (*quit)(struct usb_source *s);

@@ -139,6 +139,19 @@ START_TEST(options_with_values_take_them)
 }
 END_TEST
 
+START_TEST(the_idle_time_is_in_seconds)
+{
+	assert_parses("");
+	ck_assert_uint_eq(o.idle_ms, 10000);
+	assert_parses("--idle-time 0.25");
+	ck_assert_uint_eq(o.idle_ms, 250);
+	assert_parses("--idle-time=86400");
+	ck_assert_uint_eq(o.idle_ms, 86400000);
+	assert_parses("--idle-time 0");
+	ck_assert_uint_eq(o.idle_ms, 0);
+}
+END_TEST
+
 START_TEST(none_is_none_and_none_other)
 {
 	assert_parses("-P NONE --control NONE");
@@ -204,6 +217,16 @@ static const struct {
 	{ "-P", "option '-P' needs a value; see muxd --help" },
 	{ "-l", "option '-l' needs a value; see muxd --help" },
 	{ "--control", "option '--control' needs a value; see muxd --help" },
+	{ "--idle-time x", "--idle-time 'x' is no number of seconds up to "
+	    "86400" },
+	{ "--idle-time 1s", "--idle-time '1s' is no number of seconds up to "
+	    "86400" },
+	{ "--idle-time -1", "--idle-time '-1' is no number of seconds up to "
+	    "86400" },
+	{ "--idle-time nan", "--idle-time 'nan' is no number of seconds up to "
+	    "86400" },
+	{ "--idle-time 86401", "--idle-time '86401' is no number of seconds up "
+	    "to 86400" },
 	{ "start", "'start' is no option; see muxd --help" },
 	{ "-f start -v", "'start' is no option; see muxd --help" },
 	{ "-- -f", "'-f' is no option; see muxd --help" },
@@ -262,6 +285,7 @@ START_TEST(the_help_names_every_option)
 	static const char *const names[] = { "-f, --foreground", "-v, --verbose",
 		"-l, --logfile", "-U, --user", "-S, --socket", "--control",
 		"-P, --pidfile", "-C, --config-dir", "--usbip", "--no-usb",
+		"--idle-time",
 		"-n, --disable-hotplug", "-z, --enable-exit",
 		"-p, --no-preflight", "-u, --udev", "-s, --systemd",
 		"-x, --exit", "-X, --force-exit", "-h, --help",
@@ -285,6 +309,7 @@ main(void)
 	tcase_add_loop_test(tc, switches_switch_what_they_say, 0,
 	    UNIT_COUNT(switches));
 	tcase_add_loop_test(tc, options_with_values_take_them, 0, 5);
+	tcase_add_test(tc, the_idle_time_is_in_seconds);
 	tcase_add_test(tc, none_is_none_and_none_other);
 	tcase_add_test(tc, sockets_and_servers_add_up_to_their_bounds);
 	tcase_add_loop_test(tc, what_is_no_command_line_gets_a_sentence, 0,

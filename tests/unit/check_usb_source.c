@@ -106,8 +106,11 @@ START_TEST(rescans)
 	fake_plug(&bridge);
 	watch_start(&w, new_source(false));
 	ck_assert_str_eq(watch_event(&w, 0), "+2@3");
+	ck_assert(watch_answers(&w, 0));
 	d = fake_plug(&phone);
 	w.source->ops->rescan(w.source);
+	ck_assert(watch_answers(&w, 1)); /* after what it has found */
+	ck_assert_int_eq(watch_count(&w), 2);
 	ck_assert_str_eq(watch_event(&w, 1), "+1-2.3");
 	fake_unplug(d);
 	w.source->ops->rescan(w.source);
@@ -117,6 +120,7 @@ START_TEST(rescans)
 	/* One that fails is told, and is not the end. */
 	fake_set_init(LIBUSB_ERROR_OTHER);
 	w.source->ops->rescan(w.source);
+	ck_assert(watch_answers(&w, 3));
 	ck_assert_int_eq(watch_event(&w, 3)[0], '!');
 	fake_set_init(0);
 	fake_plug(&phone);

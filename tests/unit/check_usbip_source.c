@@ -75,7 +75,9 @@ START_TEST(pushed)
 	ck_assert_str_eq(watch_event(&watch, 3), "-3-2");
 	ck_assert_str_eq(watch_event(&watch, 4), "+3-2");
 	ck_assert_uint_eq(watch_ident(&watch, "3-2")->address, 9);
+	ck_assert(watch_answers(&watch, 0));
 	watch.source->ops->rescan(watch.source);
+	ck_assert(watch_answers(&watch, 1));
 	end();
 	ck_assert_int_eq(watch.count, 5);
 	rig_close(&rig);
@@ -175,7 +177,9 @@ START_TEST(polled)
 	stub_set(&s, 1, "1-2", 4);
 	ck_assert_str_eq(watch_event(&watch, 1), "+1-2");
 	stub_set(&s, 0, NULL, 0);
+	ck_assert(watch_answers(&watch, 0));
 	watch.source->ops->rescan(watch.source); /* does not wait a second */
+	ck_assert(watch_answers(&watch, 1));
 	ck_assert_str_eq(watch_event(&watch, 2), "-1-1");
 	end();
 	ck_assert_int_eq(watch.count, 3);

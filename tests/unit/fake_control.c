@@ -228,6 +228,27 @@ fake_await_watched(struct fake *f)
 }
 
 void
+fake_hold_looks(struct fake *f, bool hold)
+{
+	pthread_mutex_lock(&f->lock);
+	f->holds_looks = hold;
+	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static bool
+has_been_asked(const struct fake *f, unsigned n)
+{
+	return f->rescans >= n;
+}
+
+void
+fake_await_rescans(struct fake *f, unsigned count)
+{
+	await(f, has_been_asked, count, "a rescan");
+}
+
+void
 fake_plug(struct fake *f)
 {
 	f->listener->arrived(f->listener, &f->ident);

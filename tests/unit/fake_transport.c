@@ -395,8 +395,16 @@ op_run(struct usb_source *s, struct usb_listener *listener, struct cause *why)
 	pthread_mutex_lock(&f->lock);
 	f->listener = listener;
 	pthread_cond_broadcast(&f->changed);
-	while (!f->quit)
+	while (!f->quit) {
+		if (f->holds_looks)
+			; /* the test lets them go */
+		else if (!f->looked || f->answered != f->rescans) {
+			f->looked = true;
+			f->answered = f->rescans;
+			listener->scanned(listener, f->answered);
+		}
 		pthread_cond_wait(&f->changed, &f->lock);
+	}
 	f->listener = NULL;
 	pthread_mutex_unlock(&f->lock);
 	return 0;

@@ -66,6 +66,9 @@ struct fake {
 	struct usb_listener *listener;
 	bool quit;
 	unsigned rescans;
+	unsigned answered; /* of them, after the first look */
+	bool looked;
+	bool holds_looks; /* no look ends */
 };
 
 void fake_init(struct fake *f, const char *key);
@@ -100,6 +103,10 @@ void fake_await_started(struct fake *f, unsigned opens);
 
 /* For tests with a monitor: it runs when this returns. */
 void fake_await_watched(struct fake *f);
+/* No look at the source ends from now on, or those that wait do. */
+void fake_hold_looks(struct fake *f, bool hold);
+/* Waits until the source has been asked to look so many times. */
+void fake_await_rescans(struct fake *f, unsigned count);
 void fake_plug(struct fake *f);
 void fake_unplug(struct fake *f);
 

@@ -43,6 +43,18 @@ trouble(struct usb_listener *l, const char *text)
 	note(l, '!', text, NULL);
 }
 
+static void
+scanned(struct usb_listener *l, uint32_t rescans)
+{
+	struct usb_watch *w = (struct usb_watch *)l;
+
+	pthread_mutex_lock(&w->lock);
+	w->looks++;
+	w->answered = rescans;
+	pthread_cond_broadcast(&w->more);
+	pthread_mutex_unlock(&w->lock);
+}
+
 static void *
 run(void *arg)
 {
@@ -57,7 +69,7 @@ void
 watch_start(struct usb_watch *w, struct usb_source *source)
 {
 	memset(w, 0, sizeof *w);
-	w->listener = (struct usb_listener){ arrived, left, trouble };
+	w->listener = (struct usb_listener){ arrived, left, trouble, scanned };
 	w->source = source;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->more, NULL);
@@ -95,6 +107,23 @@ watch_ident(struct usb_watch *w, const char *key)
 	pthread_mutex_unlock(&w->lock);
 	ck_assert_ptr_nonnull(found);
 	return found;
+}
+
+bool
+watch_answers(struct usb_watch *w, uint32_t rescans)
+{
+	struct timespec until;
+	bool answers;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 5;
+	pthread_mutex_lock(&w->lock);
+	while (w->looks == 0 || w->answered != rescans)
+		if (pthread_cond_timedwait(&w->more, &w->lock, &until) != 0)
+			break;
+	answers = w->looks > 0 && w->answered == rescans;
+	pthread_mutex_unlock(&w->lock);
+	return answers;
 }
 
 int

@@ -22,6 +22,8 @@ struct usb_watch {
 	 * with what they are. */
 	char events[WATCH_EVENTS_MAX][96];
 	struct usb_ident idents[WATCH_EVENTS_MAX];
+	unsigned looks;    /* of which scanned() has told */
+	uint32_t answered; /* by the last one */
 	int rc; /* of run() */
 };
 
@@ -31,6 +33,9 @@ void watch_start(struct usb_watch *w, struct usb_source *source);
 const char *watch_event(struct usb_watch *w, int number);
 /* What arrived under that key last; fails the test when nothing did. */
 const struct usb_ident *watch_ident(struct usb_watch *w, const char *key);
+/* Whether scanned() has told, or tells within five seconds, that so many rescans
+ * are answered. */
+bool watch_answers(struct usb_watch *w, uint32_t rescans);
 /* Events so far. */
 int watch_count(struct usb_watch *w);
 /* Makes run() return, and joins; how many milliseconds that took. */
