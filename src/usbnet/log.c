@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "usbnet/context.h"
 #include "usbnet/device.h"
 
@@ -30,6 +31,21 @@ level_of_environment(void)
 	return level > LIBUSB_LOG_LEVEL_DEBUG ? LIBUSB_LOG_LEVEL_DEBUG : level;
 }
 
+/* What the layers below have to say; they know of no context. */
+static void
+take_line(enum log_level level, const char *line)
+{
+	enum libusb_log_level as = LIBUSB_LOG_LEVEL_DEBUG;
+
+	if (level <= LOG_LEVEL_ERROR)
+		as = LIBUSB_LOG_LEVEL_ERROR;
+	else if (level <= LOG_LEVEL_WARNING)
+		as = LIBUSB_LOG_LEVEL_WARNING;
+	else if (level <= LOG_LEVEL_INFO)
+		as = LIBUSB_LOG_LEVEL_INFO;
+	un_log(NULL, as, "%s", line);
+}
+
 void
 un_log_init(struct libusb_context *ctx)
 {
@@ -40,6 +56,7 @@ un_log_init(struct libusb_context *ctx)
 	    atomic_load_explicit(&default_level, memory_order_relaxed),
 	    memory_order_relaxed);
 	ctx->quiet = getenv("USBNET_QUIET") != NULL;
+	log_set_sink(take_line);
 }
 
 static const char *
