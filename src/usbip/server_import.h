@@ -87,6 +87,9 @@ struct unlink {
 	struct unlink *next; /* in the pool, or waiting for the same URB */
 	struct urb *urb;     /* holds a reference; NULL: none of that seqnum */
 	uint32_t seqnum;     /* of the UNLINK itself */
+	/* rx, while its SUBMIT is still to come (struct early) */
+	uint32_t target;
+	struct moment deadline;
 	uint8_t head[USBIP_PDU_SIZE];
 };
 
@@ -146,6 +149,37 @@ void pool_put_unlink(struct pool *p, struct unlink *u) RUNS_ON(on_usbip_rx);
 /* Frees the spares, after all have been put. */
 void pool_fini(struct pool *p) RUNS_ON(on_usbip_rx);
 
+/* ---- UNLINKs that come before their SUBMITs (server_early.c), rx's ------- */
+
+/*
+ * Linux' vhci_hcd sends what is queued of SUBMITs, then of UNLINKs: a URB that
+ * is submitted and taken back in between has its UNLINK on the wire first.  If
+ * that were answered with "no such URB", and the SUBMIT then carried out, vhci
+ * would take the one answer for the URB's, and the other for nonsense, for
+ * which it unplugs the device (seen with its usbtest, case 24).  So such an
+ * UNLINK waits for its SUBMIT, which is then never begun.
+ */
+struct early {
+	struct unlink *first, **end; /* in the order of the wire */
+	uint32_t newest; /* seqnum of the last SUBMIT */
+	bool any;        /* there has been one */
+};
+
+void early_init(struct early *e);
+/* Whether the SUBMIT that this UNLINK means can still come: its seqnum lies
+ * between the last one's and the UNLINK's own. */
+bool early_expects(const struct early *e, const struct usbip_pdu *unlink);
+/* `u` waits, for a second at most. */
+void early_add(struct early *e, struct unlink *u, uint32_t target);
+/* A SUBMIT has come.  Those that mean it, linked through `next`, or NULL; those
+ * that mean an earlier one, which will not come any more, are in *late. */
+struct unlink *early_submit(struct early *e, uint32_t seqnum,
+    struct unlink **late);
+/* Those whose time is up by `now`. */
+struct unlink *early_expired(struct early *e, struct moment now);
+/* Until the first expires, for poll(). */
+int early_timeout_ms(const struct early *e, struct moment now);
+
 /* ---- Import ------------------------------------------------------------- */
 
 /* How tx sleeps: on nothing but its queue. */
@@ -181,6 +215,7 @@ struct import {
 	struct server_stream stream OWNED_BY(on_usbip_rx);
 	struct pool pool OWNED_BY(on_usbip_rx);
 	struct park park OWNED_BY(on_usbip_rx);
+	struct early early OWNED_BY(on_usbip_rx);
 	struct mailbox returned; /* to rx */
 	struct waker *waker;
 

@@ -158,21 +158,37 @@ is_pending(const struct urb *urb)
 	return !atomic_load_explicit(&urb->completed, memory_order_acquire);
 }
 
+/* A URB with all that follows the SUBMIT, which is not kept when `*refusal` is
+ * not USBIP_OK.  NULL and a cause when the import is over. */
+static struct urb *
+read_urb(struct import *im, const struct usbip_pdu *pdu, int *refusal,
+    struct cause *why) RUNS_ON(on_usbip_rx)
+{
+	struct urb *urb = urb_for(im, pdu, refusal);
+
+	if (urb == NULL) {
+		cause_set(why, "out of memory");
+		return NULL;
+	}
+	if (read_payload(im, urb, pdu, *refusal != USBIP_OK) < 0) {
+		pool_put(&im->pool, urb);
+		lost_stream(why);
+		return NULL;
+	}
+	counter_add(&im->taken, 1);
+	return urb;
+}
+
 /* Reads what follows the SUBMIT, for which there is room, and hands it on. */
 static int
 begin_urb(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
     RUNS_ON(on_usbip_rx)
 {
 	int refusal = urb_refusal(pdu);
-	struct urb *urb = urb_for(im, pdu, &refusal);
+	struct urb *urb = read_urb(im, pdu, &refusal, why);
 
 	if (urb == NULL)
-		return cause_set(why, "out of memory");
-	if (read_payload(im, urb, pdu, refusal != USBIP_OK) < 0) {
-		pool_put(&im->pool, urb);
-		return lost_stream(why);
-	}
-	counter_add(&im->taken, 1);
+		return -1;
 	if (refusal == USBIP_OK)
 		refusal = urb_check(urb);
 	if (refusal == USBIP_OK)
@@ -237,10 +253,48 @@ end_parked(struct import *im) RUNS_ON(on_usbip_rx)
 	park_fini(&im->park);
 }
 
+/* To tx: these are about `urb`, or about none (NULL). */
+static void
+post_unlinks(struct import *im, struct unlink *u, struct urb *urb)
+    RUNS_ON(on_usbip_rx)
+{
+	struct unlink *next;
+
+	for (; u != NULL; u = next) {
+		next = u->next;
+		if (urb != NULL)
+			ref_get(&urb->refs);
+		u->urb = urb;
+		u->msg.type = TX_UNLINK;
+		mailbox_post(&im->outgoing, &u->msg);
+	}
+}
+
+/* The UNLINKs have come before: it is not begun, and they take it back. */
+static int
+begin_taken_back(struct import *im, const struct usbip_pdu *pdu,
+    struct unlink *unlinks, struct cause *why) RUNS_ON(on_usbip_rx)
+{
+	int refusal = USBIP_ECONNRESET;
+	struct urb *urb = read_urb(im, pdu, &refusal, why);
+
+	post_unlinks(im, unlinks, urb);
+	if (urb == NULL)
+		return -1;
+	usbip_urb_complete(&urb->pub, USBIP_ECONNRESET, 0);
+	return 0;
+}
+
 static int
 on_submit(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
     RUNS_ON(on_usbip_rx)
 {
+	struct unlink *late,
+	    *early = early_submit(&im->early, pdu->seqnum, &late);
+
+	post_unlinks(im, late, NULL);
+	if (early != NULL)
+		return begin_taken_back(im, pdu, early, why);
 	while (begin_parked(im, why) == 0) {
 		if (park_is_empty(&im->park) && has_room(im, pdu))
 			return begin_urb(im, pdu, why);
@@ -297,6 +351,10 @@ on_unlink(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
 		return cause_set(why, "out of memory");
 	urb = find_victim(im, pdu->unlink.seqnum);
 	u->seqnum = pdu->seqnum;
+	if (urb == NULL && early_expects(&im->early, pdu)) {
+		early_add(&im->early, u, pdu->unlink.seqnum);
+		return 0;
+	}
 	u->urb = urb;
 	u->msg.type = TX_UNLINK;
 	/* First the message, then the cancelling, so that tx learns of them in
@@ -365,17 +423,23 @@ receive_pdu(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
 }
 
 /* Waits until there is a PDU to read; meanwhile those that were put aside begin
- * as soon as there is room. */
+ * as soon as there is room, and UNLINKs that have waited for long enough are
+ * answered. */
 static int
 await_pdu(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
 {
 	bool readable = false;
 
 	while (begin_parked(im, why) == 0) {
-		if (readable || park_is_empty(&im->park) ||
+		if (im->early.first != NULL)
+			post_unlinks(im,
+			    early_expired(&im->early, clock_now()), NULL);
+		if (readable ||
+		    (park_is_empty(&im->park) && im->early.first == NULL) ||
 		    server_stream_buffered(&im->stream) >= USBIP_PDU_SIZE)
 			return 0;
-		readable = wait_returned(im, -1, POLLIN);
+		readable = wait_returned(im,
+		    early_timeout_ms(&im->early, clock_now()), POLLIN);
 	}
 	return -1;
 }
@@ -438,6 +502,7 @@ end_transfers(struct import *im) RUNS_ON(on_usbip_rx)
 	if (!is_gone(im))
 		shutdown(im->fd, SHUT_RDWR);
 	end_parked(im);
+	post_unlinks(im, early_expired(&im->early, MOMENT_NEVER), NULL);
 	cancel_all(im);
 	await_all(im);
 	im->quit.type = TX_QUIT;
@@ -505,6 +570,7 @@ import_rx_main(void *arg)
 	role_take(&on_usbip_rx);
 	server_stream_init(&im->stream, im->fd);
 	park_init(&im->park);
+	early_init(&im->early);
 	if (ops->imported != NULL)
 		status = ops->imported(im->dev);
 	if (status == USBIP_ST_OK) {

@@ -57,10 +57,59 @@ START_TEST(unlink_that_comes_too_late_follows_the_reply)
 	rig_unlink(fd, &one, 2, 1);
 	rig_expect_data(fd, 1, 8);
 	rig_expect_unlinked(fd, 2, USBIP_OK);
-	/* And of what never was. */
+	/* And of what never was, nor can come: its seqnum would be the UNLINK's
+	 * or a later one. */
 	rig_unlink(fd, &one, 3, 77);
 	rig_expect_unlinked(fd, 3, USBIP_OK);
+	rig_unlink(fd, &one, 4, 4);
+	rig_expect_unlinked(fd, 4, USBIP_OK);
 	close(fd);
+}
+END_TEST
+
+/* As Linux' vhci_hcd sends them now and then. */
+START_TEST(unlink_before_its_submit_takes_it_back_unbegun)
+{
+	const int fd = rig_import(&rig, &one);
+
+	/* Also before the first SUBMIT of all, and across the wrap. */
+	rig_unlink(fd, &one, 0xffffffff, 0xfffffffd);
+	rig_submit(fd, &one, 0xfffffffd, RIG_INSTANT, 100);
+	rig_expect_unlinked(fd, 0xffffffff, USBIP_ECONNRESET);
+	rig_unlink(fd, &one, 4, 0xfffffffe);
+	rig_unlink(fd, &one, 5, 1);
+	rig_unlink(fd, &one, 6, 2);
+	rig_unlink(fd, &one, 7, 2);
+	rig_submit(fd, &one, 0xfffffffe, RIG_INSTANT, 5000);
+	rig_expect_unlinked(fd, 4, USBIP_ECONNRESET);
+	rig_submit(fd, &one, 0, 0x80 | RIG_INSTANT, 8);
+	rig_expect_data(fd, 0, 8);
+	rig_submit(fd, &one, 2, 0x80 | RIG_HELD, 8);
+	for (int i = 0; i < 3; i++) {
+		const struct usbip_pdu pdu = rig_receive_pdu(fd);
+
+		RIG_EQ(pdu.command, USBIP_RET_UNLINK);
+		/* 1 has not come before 2, so it will not come any more. */
+		RIG_EQ(pdu.ret_unlink.status, pdu.seqnum == 5
+		    ? USBIP_OK : USBIP_ECONNRESET);
+	}
+	rig_submit(fd, &one, 8, 0x80 | RIG_INSTANT, 8);
+	rig_expect_data(fd, 8, 8);
+	ck_assert_uint_eq(one.submits, 2);
+	close(fd);
+}
+END_TEST
+
+START_TEST(unlink_whose_submit_never_comes_is_answered)
+{
+	const int fd = rig_import(&rig, &one);
+
+	rig_unlink(fd, &one, 9, 3);
+	rig_expect_unlinked(fd, 9, USBIP_OK);
+	/* One that waits is no reason to wait when the importer goes. */
+	rig_unlink(fd, &one, 19, 13);
+	close(fd);
+	rig_await(&one, &one.released, 1);
 }
 END_TEST
 
@@ -427,6 +476,8 @@ main(void)
 	tcase_add_test(tc, unlink_of_a_pending_urb_replaces_its_reply);
 	tcase_add_test(tc, unlink_that_comes_too_late_follows_the_reply);
 	tcase_add_test(tc, a_urb_that_is_unlinked_twice_is_cancelled_once);
+	tcase_add_test(tc, unlink_before_its_submit_takes_it_back_unbegun);
+	tcase_add_test(tc, unlink_whose_submit_never_comes_is_answered);
 	tcase_add_test(tc, data_that_a_cancelled_read_has_is_not_lost);
 	tcase_add_test(tc, storm_against_a_lock);
 	tcase_add_test(tc, storm_against_an_actor);
