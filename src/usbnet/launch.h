@@ -40,6 +40,7 @@ struct ssh_target {
 	char port[6];	 /* "": what ssh's configuration says */
 };
 
+/* Not to be copied: `command` may point into it. */
 struct launch_options {
 	struct sock_addr servers[LAUNCH_SERVERS_MAX];
 	unsigned server_count; /* 0 only with ssh: its host's usbexportd */
@@ -47,12 +48,15 @@ struct launch_options {
 	const char *library; /* NULL: the one that came with us */
 	int timeout_ms;
 	bool quiet;
-	char **command; /* ends with NULL; memory that is not given back */
+	char **command; /* ends with NULL */
+	char **words;	/* of a command line; owned, or NULL */
+	char *alone[2]; /* the command, when it is one path */
 };
 
 /* 0; 1 when the text has been printed that was asked for; -1 after a complaint
  * on standard error. */
 int launch_options_parse(struct launch_options *o, int argc, char **argv);
+void launch_options_fini(struct launch_options *o);
 
 /* [USER@]HOST[:PORT], [USER@][V6]:PORT.  0, or -1 and a cause. */
 int ssh_target_parse(struct ssh_target *out, const char *text,

@@ -210,28 +210,27 @@ set_option(struct launch_options *o, int c)
 /* One argument is a command line, unless it is the path of a program as it
  * stands. */
 static int
-set_line(struct launch_options *o, char *line)
+set_line(struct launch_options *o, const char *line)
 {
-	static char *alone[2];
 	struct cause why;
 
 	if (strchr(line, '/') != NULL && access(line, X_OK) == 0) {
-		alone[0] = line;
-		o->command = alone;
+		o->alone[0] = (char *)(uintptr_t)line; /* for execvp() */
+		o->command = o->alone;
 		return 0;
 	}
-	o->command = words_split(line, &why);
+	o->command = o->words = words_split(line, &why);
 	return o->command != NULL ? 0 : complain(why.text);
 }
 
 static int
 set_command(struct launch_options *o, int argc, char **argv)
 {
-	char *line = argc > 0 ? argv[0] : NULL;
+	const char *line = argc > 0 ? argv[0] : NULL;
 
 	/* As in `usbnet -h server -l "lsusb"`, where -l is for "launch". */
 	if (argc == 0 && o->library != NULL) {
-		line = strdup(o->library);
+		line = o->library;
 		o->library = NULL;
 	}
 	if (line == NULL)
@@ -272,4 +271,10 @@ launch_options_parse(struct launch_options *o, int argc, char **argv)
 	if (check_together(o) < 0)
 		return -1;
 	return set_command(o, argc - optind, argv + optind);
+}
+
+void
+launch_options_fini(struct launch_options *o)
+{
+	free(o->words);
 }

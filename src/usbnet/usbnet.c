@@ -118,25 +118,36 @@ set_environment(const struct launch_options *o, const char *library,
 			: unsetenv("USBNET_QUIET");
 }
 
+/* Becomes the command.  Returns the exit status when that fails. */
+static int
+launch(const struct launch_options *o)
+{
+	char library[PATH_MAX], servers[GATEWAY_SERVERS_SIZE];
+	struct cause why;
+	const int rc = choose_library(o, library);
+
+	if (rc != 0)
+		return rc;
+	if (reach_servers(o, servers, &why) < 0)
+		return fail(&why);
+	if (set_environment(o, library, servers) < 0) {
+		cause_set(&why, "no memory for the environment");
+		return fail(&why);
+	}
+	execvp(o->command[0], o->command);
+	return cannot_run(o->command[0]);
+}
+
 int
 launch_main(int argc, char **argv)
 {
 	struct launch_options o;
-	char library[PATH_MAX], servers[GATEWAY_SERVERS_SIZE];
-	struct cause why;
 	int rc = launch_options_parse(&o, argc, argv);
 
-	if (rc != 0)
-		return rc > 0 ? 0 : LAUNCH_FAILED;
-	rc = choose_library(&o, library);
-	if (rc != 0)
-		return rc;
-	if (reach_servers(&o, servers, &why) < 0)
-		return fail(&why);
-	if (set_environment(&o, library, servers) < 0) {
-		cause_set(&why, "no memory for the environment");
-		return fail(&why);
-	}
-	execvp(o.command[0], o.command);
-	return cannot_run(o.command[0]);
+	if (rc == 0)
+		rc = launch(&o);
+	else
+		rc = rc > 0 ? 0 : LAUNCH_FAILED;
+	launch_options_fini(&o);
+	return rc;
 }

@@ -17,6 +17,7 @@
 #include "wire/usbip.h"
 
 static char dir[] = "/tmp/usbnet-unit.XXXXXX";
+static struct launch_options o; /* of PARSE() */
 
 static void
 in_directory(void)
@@ -31,6 +32,7 @@ out_of_directory(void)
 {
 	char command[sizeof dir + 16];
 
+	launch_options_fini(&o);
 	setenv("PATH", "/bin:/usr/bin", 1);
 	ck_assert_int_eq(chdir("/"), 0);
 	snprintf(command, sizeof command, "rm -rf '%s'", dir);
@@ -112,25 +114,25 @@ END_TEST
 /* ---- Options ----------------------------------------------------------- */
 
 static int
-parse(struct launch_options *o, const char *const *args)
+parse(const char *const *args)
 {
 	static char *argv[32];
 	int argc = 0;
+
+	launch_options_fini(&o);
 
 	argv[argc++] = (char *)(uintptr_t)"usbnet";
 	while (*args != NULL)
 		argv[argc++] = (char *)(uintptr_t)*args++;
 	argv[argc] = NULL;
 	optind = 0; /* glibc: from the beginning */
-	return launch_options_parse(o, argc, argv);
+	return launch_options_parse(&o, argc, argv);
 }
-#define PARSE(o, ...) parse(o, (const char *const[]){ __VA_ARGS__, NULL })
+#define PARSE(...) parse((const char *const[]){ __VA_ARGS__, NULL })
 
 START_TEST(defaults)
 {
-	struct launch_options o;
-
-	ck_assert_int_eq(PARSE(&o, "lsusb", "-v"), 0);
+	ck_assert_int_eq(PARSE("lsusb", "-v"), 0);
 	ck_assert_uint_eq(o.server_count, 1);
 	ck_assert_str_eq(o.servers[0].host, "localhost");
 	ck_assert_str_eq(o.servers[0].port, "3240");
@@ -146,9 +148,7 @@ END_TEST
 
 START_TEST(all_options)
 {
-	struct launch_options o;
-
-	ck_assert_int_eq(PARSE(&o, "-h", "a", "--host=[::1]:22222", "-h",
+	ck_assert_int_eq(PARSE("-h", "a", "--host=[::1]:22222", "-h",
 			     "unix:/x", "--library", "/lib/y", "-t", "50", "-q",
 			     "--", "-h", "-x"), 0);
 	ck_assert_uint_eq(o.server_count, 3);
@@ -160,11 +160,11 @@ START_TEST(all_options)
 	ck_assert_int_eq(o.timeout_ms, 50);
 	ck_assert(o.quiet);
 	ck_assert_str_eq(o.command[0], "-h");
-	ck_assert_int_eq(PARSE(&o, "--auth", "me@far", "-h", "inner", "a", "b"),
+	ck_assert_int_eq(PARSE("--auth", "me@far", "-h", "inner", "a", "b"),
 	    0);
 	ck_assert_str_eq(o.ssh.login, "me@far");
 	ck_assert_str_eq(o.servers[0].host, "inner");
-	ck_assert_int_eq(PARSE(&o, "-a", "far", "--timeout=1", "a", "b"), 0);
+	ck_assert_int_eq(PARSE("-a", "far", "--timeout=1", "a", "b"), 0);
 	ck_assert_uint_eq(o.server_count, 0);
 }
 END_TEST
@@ -172,9 +172,7 @@ END_TEST
 /* The command's options are its own, behind its name. */
 START_TEST(options_of_the_command)
 {
-	struct launch_options o;
-
-	ck_assert_int_eq(PARSE(&o, "-q", "lsusb", "-t", "-h", "x"), 0);
+	ck_assert_int_eq(PARSE("-q", "lsusb", "-t", "-h", "x"), 0);
 	ck_assert_str_eq(o.command[1], "-t");
 	ck_assert_str_eq(o.command[3], "x");
 }
@@ -182,25 +180,23 @@ END_TEST
 
 START_TEST(one_line)
 {
-	struct launch_options o;
-
-	ck_assert_int_eq(PARSE(&o, "lsusb -v -d '05ac:'"), 0);
+	ck_assert_int_eq(PARSE("lsusb -v -d '05ac:'"), 0);
 	ck_assert_str_eq(o.command[2], "-d");
 	ck_assert_str_eq(o.command[3], "05ac:");
 	/* As the original's mail has it: -l is for the line. */
-	ck_assert_int_eq(PARSE(&o, "-h", "server:22222", "-l", "lsusb -v"), 0);
+	ck_assert_int_eq(PARSE("-h", "server:22222", "-l", "lsusb -v"), 0);
 	ck_assert_ptr_null(o.library);
 	ck_assert_str_eq(o.command[0], "lsusb");
 	ck_assert_str_eq(o.command[1], "-v");
-	ck_assert_int_eq(PARSE(&o, "-l", "lib.so", "lsusb"), 0);
+	ck_assert_int_eq(PARSE("-l", "lib.so", "lsusb"), 0);
 	ck_assert_str_eq(o.library, "lib.so");
 	/* Two arguments are a command as they stand. */
-	ck_assert_int_eq(PARSE(&o, "a b", "$c | d"), 0);
+	ck_assert_int_eq(PARSE("a b", "$c | d"), 0);
 	ck_assert_str_eq(o.command[0], "a b");
 	ck_assert_str_eq(o.command[1], "$c | d");
 	/* So is the path of a program. */
 	write_file("a program", "#!/bin/sh\n", 10, 0755);
-	ck_assert_int_eq(PARSE(&o, "./a program"), 0);
+	ck_assert_int_eq(PARSE("./a program"), 0);
 	ck_assert_str_eq(o.command[0], "./a program");
 	ck_assert_ptr_null(o.command[1]);
 }
@@ -208,23 +204,21 @@ END_TEST
 
 START_TEST(wrong_options)
 {
-	struct launch_options o;
-
-	ck_assert_int_eq(PARSE(&o, "-q"), -1);
-	ck_assert_int_eq(PARSE(&o, "-x", "a"), -1);
-	ck_assert_int_eq(PARSE(&o, "--nonsense", "a"), -1);
-	ck_assert_int_eq(PARSE(&o, "-h"), -1);
-	ck_assert_int_eq(PARSE(&o, "-t", "0", "a"), -1);
-	ck_assert_int_eq(PARSE(&o, "-t", "1s", "a"), -1);
-	ck_assert_int_eq(PARSE(&o, "-t", "-1", "a"), -1);
-	ck_assert_int_eq(PARSE(&o, "-h", "a:b", "a"), -1);
-	ck_assert_int_eq(PARSE(&o, "-h", "unix:/a b", "a"), -1);
-	ck_assert_int_eq(PARSE(&o, "-a", "x", "-a", "y", "a"), -1);
-	ck_assert_int_eq(PARSE(&o, "-a", "x", "-h", "unix:/y", "a"), -1);
-	ck_assert_int_eq(PARSE(&o, "a | b"), -1);
-	ck_assert_int_eq(PARSE(&o, "-?"), 1);
-	ck_assert_int_eq(PARSE(&o, "--help", "a"), 1);
-	ck_assert_int_eq(PARSE(&o, "--version"), 1);
+	ck_assert_int_eq(PARSE("-q"), -1);
+	ck_assert_int_eq(PARSE("-x", "a"), -1);
+	ck_assert_int_eq(PARSE("--nonsense", "a"), -1);
+	ck_assert_int_eq(PARSE("-h"), -1);
+	ck_assert_int_eq(PARSE("-t", "0", "a"), -1);
+	ck_assert_int_eq(PARSE("-t", "1s", "a"), -1);
+	ck_assert_int_eq(PARSE("-t", "-1", "a"), -1);
+	ck_assert_int_eq(PARSE("-h", "a:b", "a"), -1);
+	ck_assert_int_eq(PARSE("-h", "unix:/a b", "a"), -1);
+	ck_assert_int_eq(PARSE("-a", "x", "-a", "y", "a"), -1);
+	ck_assert_int_eq(PARSE("-a", "x", "-h", "unix:/y", "a"), -1);
+	ck_assert_int_eq(PARSE("a | b"), -1);
+	ck_assert_int_eq(PARSE("-?"), 1);
+	ck_assert_int_eq(PARSE("--help", "a"), 1);
+	ck_assert_int_eq(PARSE("--version"), 1);
 }
 END_TEST
 
@@ -435,7 +429,7 @@ static const char *
 words_of_ssh(const char *script, int status)
 {
 	static char words[200];
-	struct launch_options o = { .ssh.login = "far" };
+	struct launch_options far = { .ssh.login = "far" };
 	struct session s = { 0 };
 	struct pollfd pfd;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -445,7 +439,7 @@ words_of_ssh(const char *script, int status)
 		write_file("ssh", script, strlen(script), 0755);
 	setenv("PATH", dir, 1);
 	ck_assert_int_ge(null, 0);
-	ck_assert_int_eq(session_start(&s, &o, NULL, "/none/ctl", null), 0);
+	ck_assert_int_eq(session_start(&s, &far, NULL, "/none/ctl", null), 0);
 	while (!s.err_ended) {
 		pfd = session_poll(&s);
 		ck_assert_int_eq(poll(&pfd, 1, UNIT_PATIENCE_MS), 1);
