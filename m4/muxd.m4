@@ -86,6 +86,23 @@ AC_DEFUN([MUXD_NEED],
 
 or let ./quickstart install what is missing.])])])
 
+# MUXD_WITH_DIR(NAME, WHAT, DIRECTORY, TEST)
+# --with-NAME=DIRECTORY, where WHAT is installed; "no": not at all.  Without it,
+# DIRECTORY if the shell command TEST succeeds.  That lies below a prefix:
+# systemd and udev look below /usr and /usr/local alike, and an installation
+# elsewhere writes nowhere else.  Sets $1, empty for "no".
+AC_DEFUN([MUXD_WITH_DIR],
+[AC_ARG_WITH([$1],
+	[AS_HELP_STRING([--with-$1=DIR],
+		[where to install $2 (no: nowhere)])],
+	[], [AS_VAR_SET([with_$1], [auto])])
+AS_CASE([$with_$1],
+	[no], [$1=],
+	[auto], [AS_IF([$4], [$1='$3'], [$1=])],
+	[yes], [$1='$3'],
+	[$1=$with_$1])
+AC_SUBST([$1])])
+
 # MUXD_EXPAND(VARIABLE, DIRECTORY)
 # DIRECTORY with its ${prefix} filled in, for people to read.  Makefiles use
 # the unexpanded one, so that `make prefix=...` stays true.

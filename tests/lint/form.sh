@@ -8,7 +8,7 @@ cd "${top_srcdir:-$(dirname "$0")/../..}"
 # What people wrote: no build tree, nothing that Autotools made.
 written() {
 	[ $# -gt 0 ] || set -- -name '*'
-	find src include tests man m4 .ci quickstart configure.ac Makefile.am \
+	find src include tests man m4 etc .ci quickstart configure.ac Makefile.am \
 	    -type f \( "$@" \) ! -path '*/corpus/*' ! -name 'l[ti]*.m4' \
 	    ! -name '*~' ! -name '*.orig'
 }
