@@ -24,9 +24,19 @@ usb_load -k 2 -p 1 -b "$amount" -q 1 out
 step "a transfer that is cancelled ends once, as cancelled"
 usb_load -k 1 -p none -n "$(scaled 20000)" cancel
 step "a transfer whose time is up ends once, as timed out"
-usb_load -k 1 -p none -n "$(scaled 2000)" timeout
+usb_load -k 1 -p none -n "$(scaled 1000)" timeout
 step "$(scaled 100000) transfers, each cancelled at a random time"
 usb_load -p 1 -s 2048 -n "$(scaled 100000)" storm
+usb_load -k 1 -p none -s 2048 -n "$(scaled 100000)" storm
+usb_load -k 1 -p none -s 512 -q 200 -n "$(scaled 100000)" storm
+if [ -z "$real_libusb" ]; then
+	step "the same with half a millisecond of way"
+	delayed "unix:$DIR/far" "unix:$PHONES" 0.25
+	servers=unix:$DIR/far
+	usb_load -p 1 -s 2048 -n "$(scaled 50000)" storm
+	usb_load -k 1 -p none -s 2048 -n "$(scaled 50000)" storm
+	servers=unix:$PHONES
+fi
 
 step "every way to handle events"
 usb_load -k 1 -p none events

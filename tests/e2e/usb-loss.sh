@@ -7,15 +7,17 @@ step "$(scaled 1000) times: open, claim, transfer, close"
 gadgets sourcesink:pattern=1 sourcesink:loop
 usb_load -p 1 -n "$(scaled 1000)" attach
 
+patterns=(1 none)
+
 # gone_when WHAT COMMAND...: transfers are in flight when COMMAND runs.
 gone_when() {
 	local what=$1
 	shift
 	for k in 0 1; do
 		step "$what: every transfer ends with NO_DEVICE (device $k)"
-		usb_load_beside gone -k $k -p "$([ $k = 0 ] && echo 1 || echo none)" gone
+		usb_load_beside gone -k $k -p ${patterns[k]} gone
 		must_await 10 grep -q running "$DIR/gone.out"
-		"$@" "$k"
+		"$@" "$k" >/dev/null
 		must_end "$beside" 10
 		note "$(tail -n 1 "$DIR/gone.out")"
 		equals '' "$(cat "$DIR/gone.log")" "what usbload found wrong"
@@ -40,7 +42,7 @@ return_of() { # K
 	await_device "$1" || fail "device $1 does not come back"
 }
 await_device() {
-	await 10 usb usbload -k "$1" -p none once
+	await 10 usb usbload -k "$1" -p "${patterns[$1]}" once
 }
 
 gone_when "a device is unplugged" unplug

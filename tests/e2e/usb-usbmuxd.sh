@@ -26,8 +26,9 @@ phones 8
 wanted=$(phone_udids | sort)
 
 step "Debian's usbmuxd starts, and sees 8 phones"
+for_foreign
 # shellcheck disable=SC2016 # for the inner shell
-foreign "${own[@]}" sh -c '
+"${own[@]}" "${under[@]}" sh -c '
 	mount --bind "$1" /run && mount --bind "$2" /var/lib || exit 1
 	shift 2
 	exec "$@"' sh "$DIR/run" "$DIR/lib" "$usbmuxd" -f -v -p \

@@ -92,44 +92,57 @@ need_foreign() {
 	foreign_works || skip "a program without -fsanitize=$MUXD_SANITIZE cannot load a library with it"
 }
 
-# usb COMMAND...: one of our own programs with usbnet's libusb.  The launcher
-# preloads; a sanitizer wants to be first itself, so there the library takes
-# the place of the system's in the search.
-usb() {
-	if [ -n "$real_libusb" ]; then
-		"$@"
-	elif [ "$MUXD_SANITIZE" = no ]; then
-		preloaded "$@"
-	else
-		env LD_LIBRARY_PATH="$usb_libs" USBNET_SERVERS="$servers" "$@"
-	fi
-}
+# The words to put before a command, in `under`: so that one beside the test is
+# a process of the test's own, and its id the command's.
+under=()
 
-preloaded() {
-	local hosts=() server
+preloading() {
+	local server
 	if [ -x "$top_builddir/usbnet" ]; then
+		under=(usbnet -l "$usb_library")
 		for server in $servers; do
-			hosts+=(-h "$server")
+			under+=(-h "$server")
 		done
-		usbnet "${hosts[@]}" -l "$usb_library" -- "$@"
+		under+=(--)
 	else
-		env LD_PRELOAD="$usb_library" USBNET_SERVERS="$servers" "$@"
+		under=(env LD_PRELOAD="$usb_library" USBNET_SERVERS="$servers")
 	fi
 }
 
-# foreign COMMAND...: somebody else's program.
-foreign() {
+# One of our own programs with usbnet's libusb.  The launcher preloads it; a
+# sanitizer wants to be first itself, so there it is found in the place of the
+# system's.
+for_ours() {
 	if [ -n "$real_libusb" ]; then
-		"$@"
-		return
+		under=(env)
+	elif [ "$MUXD_SANITIZE" = no ]; then
+		preloading
+	else
+		under=(env LD_LIBRARY_PATH="$usb_libs" USBNET_SERVERS="$servers")
 	fi
-	if [ -z "$runtime" ]; then
-		preloaded "$@"
-		return
+}
+
+# Somebody else's program; what it leaks is not ours to judge.
+for_foreign() {
+	if [ -n "$real_libusb" ]; then
+		under=(env)
+	elif [ -z "$runtime" ]; then
+		preloading
+	else
+		under=(env LD_PRELOAD="$runtime $usb_library"
+		    USBNET_SERVERS="$servers"
+		    ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0")
 	fi
-	# What the program itself leaks is not ours to judge.
-	env LD_PRELOAD="$runtime $usb_library" USBNET_SERVERS="$servers" \
-	    ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0" "$@"
+}
+
+usb() {
+	for_ours
+	"${under[@]}" "$@"
+}
+
+foreign() {
+	for_foreign
+	"${under[@]}" "$@"
 }
 
 # usb_load ARGUMENT...: usbload must find nothing wrong; its figures are shown.
@@ -145,7 +158,8 @@ usb_load() {
 usb_load_beside() {
 	local name=$1
 	shift
-	usb usbload -P $((60 * MUXD_TEST_PATIENCE)) "$@" \
+	for_ours
+	"${under[@]}" usbload -P $((60 * MUXD_TEST_PATIENCE)) "$@" \
 	    >"$DIR/$name.out" 2>"$DIR/$name.log" <&"$never" &
 	beside=$!
 	started+=("$beside")

@@ -96,7 +96,7 @@ result(const char *fmt, ...)
 void
 expect(int wanted, int rc, const char *what)
 {
-	if (rc >= 0 && wanted > 0 && rc != wanted)
+	if (wanted > 0 && rc != wanted)
 		fault("%s: wanted %d, got %d", what, wanted, rc);
 	else if (rc != wanted)
 		fault("%s: wanted %s, got %s (%d)", what,

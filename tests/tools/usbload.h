@@ -53,7 +53,8 @@ struct load {
 	const struct options *o;
 	libusb_context *ctx;
 	libusb_device_handle *dev;
-	size_t packet; /* wMaxPacketSize of EP_IN */
+	size_t packet;	   /* wMaxPacketSize of EP_IN */
+	int packet_before; /* the same as it was told before open */
 };
 
 struct mode {

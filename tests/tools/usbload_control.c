@@ -192,6 +192,8 @@ properties(const struct load *l)
 	stage(l->o, "what is told of a device");
 	expect((int)l->packet, libusb_get_max_packet_size(dev, EP_OUT),
 	    "get_max_packet_size");
+	expect((int)l->packet, l->packet_before,
+	    "get_max_packet_size before open");
 	expect(LIBUSB_ERROR_NOT_FOUND, libusb_get_max_packet_size(dev, 0x8f),
 	    "get_max_packet_size of no endpoint");
 	if (libusb_get_device_speed(dev) != (l->packet == 1024

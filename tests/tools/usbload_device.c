@@ -12,13 +12,15 @@
 
 /* ---- The device ---- */
 
+/* By where they are plugged, which a device keeps that comes back. */
 static int
 by_place(const void *a, const void *b)
 {
 	libusb_device *const *x = a, *const *y = b;
+	const int bus = libusb_get_bus_number(*x) - libusb_get_bus_number(*y);
 
-	return (libusb_get_bus_number(*x) - libusb_get_bus_number(*y)) * 256 +
-	    libusb_get_device_address(*x) - libusb_get_device_address(*y);
+	return bus != 0 ? bus : libusb_get_port_number(*x) -
+	    libusb_get_port_number(*y);
 }
 
 /* The list has no order that anybody promises. */
@@ -41,11 +43,13 @@ load_find_open(struct load *l)
 			continue;
 		if (nth-- > 0)
 			continue;
-		rc = libusb_get_max_packet_size(list[i], EP_IN);
-		l->packet = rc > 0 ? (size_t)rc : 512;
+		l->packet_before = libusb_get_max_packet_size(list[i], EP_IN);
 		rc = libusb_open(list[i], &l->dev);
-		if (rc == 0) /* a kernel may have a driver for it */
-			libusb_set_auto_detach_kernel_driver(l->dev, 1);
+		if (rc != 0)
+			break;
+		l->packet = (size_t)libusb_get_max_packet_size(list[i], EP_IN);
+		/* A kernel may have a driver for it. */
+		libusb_set_auto_detach_kernel_driver(l->dev, 1);
 		break;
 	}
 	if (list[n] != NULL)
@@ -95,28 +99,40 @@ load_events(struct load *l, int ms)
 
 /* ---- What the device sends and wants ---- */
 
-static uint8_t
-content_at(size_t i, size_t packet, enum content c)
+#define RUN 1024 /* of the pattern, for every size of packet there is */
+
+/* One packet or several, as they come on the wire. */
+static void
+content_run(uint8_t run[RUN], size_t packet, enum content c)
 {
-	return c == CONTENT_MOD63 ? (uint8_t)(i % packet % 63) : 0;
+	for (size_t i = 0; i < RUN; i++)
+		run[i] = c == CONTENT_MOD63 ? (uint8_t)(i % packet % 63) : 0;
 }
 
 void
 content_fill(uint8_t *buf, size_t len, size_t packet, enum content c)
 {
-	for (size_t i = 0; i < len; i++)
-		buf[i] = content_at(i, packet, c);
+	uint8_t run[RUN];
+
+	content_run(run, packet, c);
+	for (size_t at = 0; at < len; at += RUN)
+		memcpy(buf + at, run, len - at < RUN ? len - at : RUN);
 }
 
 size_t
 content_wrong(const uint8_t *buf, size_t len, size_t packet, enum content c)
 {
-	size_t i = 0;
+	uint8_t run[RUN];
+	size_t at = 0, i;
 
 	if (c == CONTENT_NONE)
 		return len;
-	while (i < len && buf[i] == content_at(i, packet, c))
-		i++;
+	content_run(run, packet, c);
+	while (at < len && memcmp(buf + at, run,
+		len - at < RUN ? len - at : RUN) == 0)
+		at += RUN;
+	for (i = at < len ? at : len; i < len && buf[i] == run[i % RUN]; i++)
+		continue;
 	return i;
 }
 
