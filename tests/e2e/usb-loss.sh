@@ -15,7 +15,7 @@ gone_when() {
 	shift
 	for k in 0 1; do
 		step "$what: every transfer ends with NO_DEVICE (device $k)"
-		usb_load_beside gone -k $k -p ${patterns[k]} gone
+		usb_load_beside gone -k $k -p "${patterns[k]}" gone
 		must_await 10 grep -q running "$DIR/gone.out"
 		"$@" "$k" >/dev/null
 		must_end "$beside" 10
@@ -49,7 +49,7 @@ gone_when "a device is unplugged" unplug
 gone_when "the server is killed" kill_server
 
 step "a server that is not there has no devices"
-servers=unix:$DIR/nothing
+launcher=no servers=unix:$DIR/nothing
 status=0
 usb usbload once >"$DIR/once.out" 2>&1 || status=$?
 equals 3 "$status" "exit status without a server"
@@ -91,7 +91,7 @@ note "$cuts cuts, $lost of them lost the device"
 [ "$lost" -gt $((cuts / 2)) ] || fail "the cuts had no effect"
 
 step "after all that the devices can be had"
-servers=unix:$PHONES
+launcher=yes servers=unix:$PHONES
 usb_load -p 1 once
 usb_load -k 1 -p none -b 4M loop
 usb_finish

@@ -95,10 +95,12 @@ need_foreign() {
 # The words to put before a command, in `under`: so that one beside the test is
 # a process of the test's own, and its id the command's.
 under=()
+# no: the library alone.  The launcher does not begin without its servers.
+launcher=yes
 
 preloading() {
 	local server
-	if [ -x "$top_builddir/usbnet" ]; then
+	if [ "$launcher" = yes ]; then
 		under=(usbnet -l "$usb_library")
 		for server in $servers; do
 			under+=(-h "$server")

@@ -16,8 +16,8 @@
  *
  * A cancel may come too late and hit the slot's next submission; so a transfer
  * may complete or be cancelled, but whatever happens it ends once, and while a
- * slot rests nobody writes into its buffer.  On a `loop` device (-p none) reads
- * wait for writes, so that many are cancelled.
+ * slot rests nobody writes into its buffer.  On a `loop` device (-p none) there
+ * are more reads than writes, so that many wait and are cancelled.
  */
 
 #define CANCELLERS 2
@@ -215,11 +215,13 @@ storm_start(struct load *l)
 	pthread_cond_init(&sm->changed, NULL);
 	for (unsigned i = 0; i < l->o->depth; i++) {
 		struct slot *s = &sm->slots[i];
+		const bool in = l->o->content == CONTENT_NONE ? i % 4 != 0
+							      : i % 2 != 0;
 
 		slot_init(s, l, i, l->o->size);
 		s->mode = sm;
-		slot_fill_bulk(s, i % 2 == 0 ? EP_IN : EP_OUT, storm_done, 0);
-		if (i % 2 == 0)
+		slot_fill_bulk(s, in ? EP_IN : EP_OUT, storm_done, 0);
+		if (in)
 			memset(s->buffer, RESTING_BYTE, s->size);
 		else
 			content_fill(s->buffer, s->size, l->packet,
