@@ -174,7 +174,7 @@ build_setting(struct builder *b, struct libusb_interface *of)
 	fill_setting(s, take(&b->r, &h));
 	announced = s->bNumEndpoints;
 	s->bNumEndpoints = 0; /* never more than the array has */
-	if (announced > UN_ENDPOINTS_MAX)
+	if (announced > UN_CONFIG_ENDPOINTS_MAX)
 		return bad(b, "an interface with endpoints:", announced);
 	part = take_extra(b, &s->extra, &s->extra_length);
 	if (part == PART_DONE && announced > 0)
@@ -259,7 +259,7 @@ build_config(struct builder *b)
 	c->iConfiguration = read_u8(&r);
 	c->bmAttributes = read_u8(&r);
 	c->MaxPower = read_u8(&r);
-	if (announced > UN_INTERFACES_MAX)
+	if (announced > UN_CONFIG_INTERFACES_MAX)
 		return bad(b, "interfaces:", announced);
 	return build_interfaces(b, announced);
 }
@@ -299,7 +299,7 @@ builder_init(struct builder *b, const uint8_t *bytes, size_t len,
 	    sizeof *b->setting;
 	const size_t endpoints = count_type(bytes, len, LIBUSB_DT_ENDPOINT) *
 	    sizeof *b->endpoint;
-	const size_t interfaces = UN_INTERFACES_MAX * sizeof *b->interfaces;
+	const size_t interfaces = UN_CONFIG_INTERFACES_MAX * sizeof *b->interfaces;
 	uint8_t *block = calloc(1, sizeof *b->config + interfaces + settings +
 	    endpoints + len);
 	uint8_t *copy;
@@ -343,66 +343,10 @@ un_config_parse(struct libusb_config_descriptor **out, const uint8_t *bytes,
 	return 0;
 }
 
-/* ---- Questions to the bytes -------------------------------------------- */
-
 int
 un_config_value(const uint8_t *bytes, size_t len)
 {
 	if (len < LIBUSB_DT_CONFIG_SIZE || bytes[1] != LIBUSB_DT_CONFIG)
 		return -1;
 	return bytes[5];
-}
-
-/* Moves `r` behind the next setting that fits; its bLength is known to cover
- * what is read of it.  False when there is none. */
-static bool
-next_setting(struct reader *r, uint8_t interface, int alt)
-{
-	struct descriptor_head h;
-
-	while (look(r, &h) == LOOK_OK) {
-		const struct reader d = take(r, &h);
-
-		if (h.type == LIBUSB_DT_INTERFACE &&
-		    h.length >= LIBUSB_DT_INTERFACE_SIZE &&
-		    d.at[2] == interface && (alt < 0 || d.at[3] == alt))
-			return true;
-	}
-	return false;
-}
-
-bool
-un_config_has_setting(const uint8_t *config, size_t len, uint8_t interface,
-    int alt)
-{
-	struct reader r = reader_over(config, len);
-
-	return next_setting(&r, interface, alt);
-}
-
-bool
-un_config_find_endpoint(const uint8_t *config, size_t len, uint8_t interface,
-    uint8_t alt, uint8_t address, struct un_endpoint *out)
-{
-	struct reader r = reader_over(config, len);
-	struct libusb_endpoint_descriptor e;
-	struct descriptor_head h;
-
-	if (!next_setting(&r, interface, alt))
-		return false;
-	while (look(&r, &h) == LOOK_OK && h.type != LIBUSB_DT_INTERFACE) {
-		const struct reader d = take(&r, &h);
-
-		if (h.type != LIBUSB_DT_ENDPOINT ||
-		    h.length < LIBUSB_DT_ENDPOINT_SIZE || d.at[2] != address)
-			continue;
-		fill_endpoint(&e, d);
-		*out = (struct un_endpoint){
-			.type = e.bmAttributes & LIBUSB_TRANSFER_TYPE_MASK,
-			.interval = e.bInterval,
-			.max_packet = e.wMaxPacketSize,
-		};
-		return true;
-	}
-	return false;
 }

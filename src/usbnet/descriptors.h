@@ -17,7 +17,6 @@
  * treatment: libusb's documentation and what its version 1.0.26 does.
  */
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,8 +25,8 @@
 
 /* What libusb bounds a configuration by (32 endpoints an interface, 32
  * interfaces). */
-#define UN_ENDPOINTS_MAX 32
-#define UN_INTERFACES_MAX 32
+#define UN_CONFIG_ENDPOINTS_MAX 32
+#define UN_CONFIG_INTERFACES_MAX 32
 
 /* 18 bytes, whatever they say, in the byte order of this host.  0, or
  * LIBUSB_ERROR_IO when there are fewer. */
@@ -45,20 +44,6 @@ int un_config_parse(struct libusb_config_descriptor **out,
 
 /* bConfigurationValue; -1 when these bytes are no configuration. */
 int un_config_value(const uint8_t *bytes, size_t len);
-
-/* True when there is such an interface, with such a setting (-1: any). */
-bool un_config_has_setting(const uint8_t *config, size_t len,
-    uint8_t interface, int alt);
-
-struct un_endpoint {
-	uint8_t type;	     /* enum libusb_endpoint_transfer_type */
-	uint8_t interval;    /* bInterval */
-	uint16_t max_packet; /* wMaxPacketSize */
-};
-/* The endpoint of this address in a setting of an interface; false when it has
- * none such. */
-bool un_config_find_endpoint(const uint8_t *config, size_t len,
-    uint8_t interface, uint8_t alt, uint8_t address, struct un_endpoint *out);
 
 /* The super speed companion among what follows an endpoint (its `extra`).  0 and
  * a struct, the caller's to free(); LIBUSB_ERROR_NOT_FOUND, _IO or _NO_MEM. */
