@@ -156,13 +156,13 @@ scaled() {
 # muxphone says of them (BUSID UDID) is in $DIR/devices.  0: other devices, which
 # the options name.
 phones() {
-	local count=(--phones "${1:-1}") line
-	[ "${1:-1}" != 0 ] || count=()
+	local how_many=(--phones "${1:-1}") line
+	[ "${1:-1}" != 0 ] || how_many=()
 	shift $(($# > 0))
 	rm -f "$DIR/ready" "$DIR/devices"
 	mkfifo "$DIR/ready"
 	muxphone --listen "unix:$PHONES" --control "$PHONE_CONTROL" \
-	    "${count[@]}" --report "$REPORT" "${muxphone_more[@]}" "$@" \
+	    "${how_many[@]}" --report "$REPORT" "${muxphone_more[@]}" "$@" \
 	    >"$DIR/ready" 2>>"$DIR/muxphone.log" &
 	muxphone_pid=$!
 	started+=("$muxphone_pid")
