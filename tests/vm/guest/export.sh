@@ -46,7 +46,8 @@ while read -r busid _; do
 	case $busid in
 	listening | ready) continue ;;
 	esac
-	must usbip attach -r 127.0.0.1 -b "$busid"
+	# The program cannot while the kernel is busy with the one before.
+	must_await 10 usbip attach -r 127.0.0.1 -b "$busid"
 done <"$DIR/devices"
 
 step "what the kernel has is exported, its hubs are not"
@@ -58,17 +59,18 @@ must_await 10 usb_list
 for serial in loop-1 plain-2 hid-3; do
 	must_await 10 state_is "$serial" free
 done
-note "$(muxctl -c "$EXPORT_CONTROL" usb list)"
+note "$(muxctl -c "$EXPORT_CONTROL" usb list | grep -v "it is a hub")"
 [ "$(usb_list | jq 'map(select(.reason == "it is a hub")) | length')" -gt 0 ] ||
     fail "no hub"
 
-amount=$(scaled $((64 << 20)))
+# A storm of unlinks is not for the kernel's importer: it may send an UNLINK
+# before the SUBMIT that it means, and does not survive the answer.
+amount=$(scaled $((32 << 20)))
 servers=unix:$EXPORT
 step "programs under usbnet use the devices through usbfs"
 usb_load -b "$amount" loop
 usb_load -n 200 control
 usb_load -n 100 cancel
-usb_load -n 1000 storm
 usb_load -k 1 -p 1 -b "$amount" in
 usb_load -k 1 -p 1 -b "$amount" -s 262144 in
 usb_load -k 1 -p 1 -b "$amount" -s 262144 out
@@ -79,7 +81,7 @@ must_await 10 state_is loop-1 free
 step "its driver loses a device to the importer, and gets it back"
 hid=$(place hid-3)
 must_await 10 driver_is "$hid" usbhid
-must usbip --tcp-port "$PORT" attach -r 127.0.0.1 -b "$hid"
+must_await 10 usbip --tcp-port "$PORT" attach -r 127.0.0.1 -b "$hid"
 must_await 10 state_is hid-3 imported
 must_await 10 driver_is "$hid" usbfs
 port=$(usbip port 2>/dev/null | sed -n "s/^Port \([0-9]*\):.*/\1/p" | tail -n 1)
@@ -89,7 +91,7 @@ must_await 10 driver_is "$hid" usbhid
 step "the kernel imports a device from it, and the system's libusb has both"
 # Numbers, since the two look the same.
 before=$(lsusb -d 0525:a4a0 | wc -l)
-must usbip --tcp-port "$PORT" attach -r 127.0.0.1 -b "$(place loop-1)"
+must_await 10 usbip --tcp-port "$PORT" attach -r 127.0.0.1 -b "$(place loop-1)"
 twice() {
 	[ "$(lsusb -d 0525:a4a0 | wc -l)" = $((before + 1)) ]
 }
