@@ -299,7 +299,8 @@ builder_init(struct builder *b, const uint8_t *bytes, size_t len,
 	    sizeof *b->setting;
 	const size_t endpoints = count_type(bytes, len, LIBUSB_DT_ENDPOINT) *
 	    sizeof *b->endpoint;
-	const size_t interfaces = UN_CONFIG_INTERFACES_MAX * sizeof *b->interfaces;
+	const size_t interfaces =
+	    UN_CONFIG_INTERFACES_MAX * sizeof *b->interfaces;
 	uint8_t *block = calloc(1, sizeof *b->config + interfaces + settings +
 	    endpoints + len);
 	uint8_t *copy;

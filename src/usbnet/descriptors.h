@@ -45,8 +45,9 @@ int un_config_parse(struct libusb_config_descriptor **out,
 /* bConfigurationValue; -1 when these bytes are no configuration. */
 int un_config_value(const uint8_t *bytes, size_t len);
 
-/* The super speed companion among what follows an endpoint (its `extra`).  0 and
- * a struct, the caller's to free(); LIBUSB_ERROR_NOT_FOUND, _IO or _NO_MEM. */
+/* The super speed companion among what follows an endpoint (its `extra`).  0
+ * and a struct, the caller's to free(); LIBUSB_ERROR_NOT_FOUND, _IO or _NO_MEM.
+ */
 int un_companion_parse(struct libusb_ss_endpoint_companion_descriptor **out,
     const uint8_t *extra, size_t len, struct cause *note);
 

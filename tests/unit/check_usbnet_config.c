@@ -240,8 +240,10 @@ START_TEST(duplicates)
 	/* The same setting twice in a row is kept twice; an interface that
 	 * comes again later is one of its own, if it has been announced. */
 	static const uint8_t bytes[] = { U_CONFIG(45, 2, 1),
-		U_INTERFACE(0, 0, 0, 255, 0, 0), U_INTERFACE(0, 0, 0, 255, 0, 0),
-		U_INTERFACE(1, 0, 0, 255, 0, 0), U_INTERFACE(0, 1, 0, 255, 0, 0) };
+		U_INTERFACE(0, 0, 0, 255, 0, 0),
+		U_INTERFACE(0, 0, 0, 255, 0, 0),
+		U_INTERFACE(1, 0, 0, 255, 0, 0),
+		U_INTERFACE(0, 1, 0, 255, 0, 0) };
 	struct libusb_config_descriptor *c = MUST_PARSE(bytes);
 
 	ck_assert_uint_eq(fake.warnings, 1); /* 9 bytes are left over */
