@@ -14,7 +14,8 @@
 #include "usbnet/bus_int.h"
 #include "usbnet/events.h"
 
-/* A server that does not push is asked this often while somebody wants to know. */
+/* A server that does not push is asked this often, while somebody wants to
+ * know. */
 #define POLL_MS 1000
 /* A server that is away: pauses between attempts, growing up to the last. */
 static const int away_pauses_ms[] = { 100, 200, 500, 1000, 2000, 5000 };

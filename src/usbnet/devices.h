@@ -57,8 +57,8 @@ struct libusb_device {
 struct libusb_device *un_device_attach(struct libusb_context *ctx,
     struct un_bus *bus, uint8_t bus_number,
     const struct usbip_device_entry *entry);
-/* All that are attached, with a reference each, as libusb_get_device_list() gives
- * them. */
+/* All that are attached, with a reference each, as libusb_get_device_list()
+ * gives them. */
 ssize_t un_devices_list(struct libusb_context *ctx, libusb_device ***list);
 /* It has left: those who want to know are told. */
 void un_device_detach(struct libusb_device *dev);

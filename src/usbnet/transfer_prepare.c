@@ -68,6 +68,15 @@ flags_of(const struct un_transfer *t, const struct libusb_transfer *public)
 	return flags;
 }
 
+/* Never 0, which the kernel's server refuses; the endpoint may not be known. */
+static int32_t
+interval_of(const struct un_link *l, uint8_t endpoint)
+{
+	const int32_t known = l->endpoints[un_endpoint_index(endpoint)].interval;
+
+	return known > 0 ? known : 1;
+}
+
 int
 un_transfer_prepare(struct un_transfer *t, const struct un_link *l)
 {
@@ -90,12 +99,10 @@ un_transfer_prepare(struct un_transfer *t, const struct un_link *l)
 		break;
 	case LIBUSB_TRANSFER_TYPE_ISOCHRONOUS:
 		rc = prepare_packets(t, public);
-		/* fall through */
+		t->urb.interval = interval_of(l, public->endpoint);
+		break;
 	case LIBUSB_TRANSFER_TYPE_INTERRUPT:
-		t->urb.interval =
-		    l->endpoints[un_endpoint_index(public->endpoint)].interval;
-		if (t->urb.interval == 0)
-			t->urb.interval = 1;
+		t->urb.interval = interval_of(l, public->endpoint);
 		break;
 	case LIBUSB_TRANSFER_TYPE_BULK:
 		break;

@@ -101,7 +101,7 @@ START_TEST(descriptors_without_opening)
 	ck_assert_int_eq(libusb_get_device_string(dev,
 	    LIBUSB_DEVICE_STRING_SERIAL_NUMBER, text, sizeof text),
 	    LIBUSB_ERROR_NOT_FOUND);
-	ck_assert_uint_eq(r.dev.imported, 0);
+	ck_assert_uint_eq(usbnet_count(&r, &r.dev.imported), 0);
 	libusb_unref_device(dev);
 	usbnet_close(&r);
 }
@@ -120,14 +120,14 @@ START_TEST(descriptors_of_a_plain_server)
 	ck_assert_int_eq(libusb_init(&r.ctx), 0);
 	dev = only_device();
 	ck_assert_int_eq(libusb_get_device_descriptor(dev, &d), 0);
-	ck_assert_uint_eq(r.dev.imported, 1);
+	ck_assert_uint_eq(usbnet_count(&r, &r.dev.imported), 1);
 	ck_assert_uint_eq(d.idVendor, USBNET_VENDOR);
 	ck_assert_uint_eq(d.idProduct, USBNET_PRODUCT);
 	ck_assert_uint_eq(d.bcdDevice, 0x1504);
 	ck_assert_uint_eq(d.bNumConfigurations, 2);
 	ck_assert_int_eq(libusb_get_device_descriptor(dev, &d), 0);
 	rig_await(&r.dev, &r.dev.released, 1);
-	ck_assert_uint_eq(r.dev.imported, 1);
+	ck_assert_uint_eq(usbnet_count(&r, &r.dev.imported), 1);
 	libusb_unref_device(dev);
 	usbnet_close(&r);
 }
@@ -167,13 +167,13 @@ START_TEST(handles_share_one_import)
 	ck_assert_int_eq(libusb_open(dev, &a), 0);
 	ck_assert_int_eq(libusb_open(dev, &b), 0);
 	ck_assert_ptr_eq(libusb_get_device(a), dev);
-	ck_assert_uint_eq(r.dev.imported, 1);
+	ck_assert_uint_eq(usbnet_count(&r, &r.dev.imported), 1);
 	ck_assert_int_eq(libusb_claim_interface(a, 0), 0);
 	ck_assert_int_eq(libusb_claim_interface(a, 0), 0);
 	ck_assert_int_eq(libusb_claim_interface(b, 0), LIBUSB_ERROR_BUSY);
 	libusb_close(a);
 	ck_assert_int_eq(libusb_claim_interface(b, 0), 0);
-	ck_assert_uint_eq(r.dev.released, 0);
+	ck_assert_uint_eq(usbnet_count(&r, &r.dev.released), 0);
 	libusb_close(b);
 	rig_await(&r.dev, &r.dev.released, 1);
 	libusb_close(NULL);
@@ -279,7 +279,7 @@ START_TEST(an_unconfigured_device_is_configured)
 	libusb_unref_device(dev);
 	ck_assert_int_eq(libusb_get_configuration(r.h, &value), 0);
 	ck_assert_int_eq(value, 1);
-	ck_assert_uint_ge(r.dev.submits, 1);
+	ck_assert_uint_ge(usbnet_count(&r, &r.dev.submits), 1);
 	usbnet_close(&r);
 }
 END_TEST

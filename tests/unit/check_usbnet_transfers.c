@@ -53,7 +53,7 @@ START_TEST(sync_fails_as_documented)
 	ck_assert_int_eq(libusb_bulk_transfer(r.h, EP_IN(RIG_HELD), buffer,
 	    sizeof buffer, &moved, 30), LIBUSB_ERROR_TIMEOUT);
 	ck_assert_int_eq(moved, 0);
-	ck_assert_uint_eq(r.dev.cancels, 1);
+	ck_assert_uint_eq(usbnet_count(&r, &r.dev.cancels), 1);
 	usbnet_close(&r);
 }
 END_TEST
@@ -170,7 +170,8 @@ END_TEST
 
 static struct libusb_transfer *many[MANY];
 static unsigned char many_bytes[MANY];
-static unsigned many_ended, many_cancelled, many_last;
+static _Atomic unsigned many_ended;
+static unsigned many_cancelled, many_last;
 
 static void
 one_of_many(struct libusb_transfer *t)
@@ -200,24 +201,13 @@ free_many(void)
 		libusb_free_transfer(many[i]);
 }
 
-static unsigned
-held_count(void)
-{
-	unsigned n;
-
-	pthread_mutex_lock(&r.dev.lock);
-	n = r.dev.held.count;
-	pthread_mutex_unlock(&r.dev.lock);
-	return n;
-}
-
 START_TEST(more_than_there_is_room_for)
 {
 	struct timeval soon = { .tv_usec = 1000 };
 
 	usbnet_open(&r);
 	submit_many();
-	while (held_count() < IMPORTER_URBS_MAX)
+	while (usbnet_count(&r, &r.dev.held.count) < IMPORTER_URBS_MAX)
 		ck_assert_int_eq(libusb_handle_events_timeout(r.ctx, &soon),
 		    0);
 	/* One that flies, and one that waits for room. */
@@ -260,7 +250,7 @@ START_TEST(closing_one_handle_leaves_the_other)
 	ck_assert_int_eq(libusb_submit_transfer(y.t), 0);
 	rig_await(&r.dev, &r.dev.held.count, 2);
 	libusb_close(second);
-	ck_assert_uint_eq(r.dev.cancels, 1);
+	ck_assert_uint_eq(usbnet_count(&r, &r.dev.cancels), 1);
 	usbnet_transfer_fini(&y);
 	rig_finish(&r.dev, 0, 10);
 	usbnet_await(&r, &x, 1);

@@ -134,7 +134,7 @@ usbnet_transfer_fini(struct usbnet_transfer *x)
 }
 
 void
-usbnet_await_count(libusb_context *ctx, const unsigned *counter,
+usbnet_await_count(libusb_context *ctx, const _Atomic unsigned *counter,
     unsigned value)
 {
 	const struct moment deadline =
@@ -154,6 +154,17 @@ usbnet_await(struct usbnet_rig *r, struct usbnet_transfer *x, unsigned times)
 {
 	usbnet_await_count(r->ctx, &x->ended, times);
 	RIG_EQ(x->ended, times);
+}
+
+unsigned
+usbnet_count(struct usbnet_rig *r, const unsigned *counter)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&r->dev.lock);
+	n = *counter;
+	pthread_mutex_unlock(&r->dev.lock);
+	return n;
 }
 
 void

@@ -40,7 +40,7 @@ void usbnet_set_servers(const char *servers);
 /* A transfer that counts its callbacks. */
 struct usbnet_transfer {
 	struct libusb_transfer *t;
-	unsigned ended;
+	_Atomic unsigned ended;
 	unsigned char buffer[65536];
 };
 void usbnet_transfer_init(struct usbnet_transfer *x,
@@ -52,8 +52,11 @@ void usbnet_await(struct usbnet_rig *r, struct usbnet_transfer *x,
     unsigned times);
 
 /* Handles events until *counter has reached `value`. */
-void usbnet_await_count(libusb_context *ctx, const unsigned *counter,
+void usbnet_await_count(libusb_context *ctx, const _Atomic unsigned *counter,
     unsigned value);
+
+/* One of the device's counters. */
+unsigned usbnet_count(struct usbnet_rig *r, const unsigned *counter);
 
 /* Checks that `bytes` are the first `n` of the rig's pattern for `length`. */
 void usbnet_expect_pattern(const unsigned char *bytes, uint32_t length,
