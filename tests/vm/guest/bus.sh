@@ -21,12 +21,16 @@ attach_phones() {
 muxphone_more=(--listen 127.0.0.1:3240)
 
 attacher=
-muxd_alone() {
+attach_beside() {
 	if [ -z "$attacher" ] && [ -n "$muxphone_pid" ]; then
 		attach_phones &
 		attacher=$!
 		started+=("$attacher")
 	fi
+}
+
+muxd_alone() {
+	attach_beside
 	"${muxd_limits[@]}" muxd --foreground -v -S "$SOCKET" -P NONE \
 	    -C "$RECORDS" --control "$CONTROL" "$@" >>"$DIR/muxd.log" 2>&1 &
 	muxd_pid=$!
