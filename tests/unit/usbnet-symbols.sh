@@ -6,7 +6,7 @@
 set -eu
 
 command -v nm >/dev/null || { echo "nm is not installed"; exit 77; }
-library=$top_builddir/src/usbnet/.libs/libusb-1.0.so.0
+library=${top_builddir:?run it by make check}/src/usbnet/.libs/libusb-1.0.so.0
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
 
@@ -16,7 +16,7 @@ exported() {
 }
 
 exported "$library" >"$temp/ours"
-grep -v '^#' "$top_srcdir/tests/unit/libusb-1.0.txt" | LC_ALL=C sort >"$temp/wanted"
+grep -v '^#' "${top_srcdir:?}/tests/unit/libusb-1.0.txt" | LC_ALL=C sort >"$temp/wanted"
 faults=0
 report() { # WHAT
 	while IFS= read -r name; do
