@@ -4,9 +4,11 @@
 . "${0%/*}/usb.sh"
 
 need_foreign
-need usbmuxd idevice_id unshare
-# Of `muxd`'s own link under that name there is no question here.
-usbmuxd=/usr/sbin/usbmuxd
+need idevice_id unshare
+# As ./quickstart has unpacked it, or as it is installed; not muxd's own link of
+# that name.
+usbmuxd=$top_builddir/stock/usr/sbin/usbmuxd
+[ -x "$usbmuxd" ] || usbmuxd=/usr/sbin/usbmuxd
 "$usbmuxd" --version 2>&1 | grep -q '^usbmuxd 1' ||
     skip "the usbmuxd of libimobiledevice is not installed"
 # It knows one socket, under /run, and one place for records; here they are
