@@ -246,8 +246,8 @@ loop(struct manager *m, struct pollfd *pfd) RUNS_ON(on_manager)
 		struct moment deadline;
 
 		take_messages(m);
-		deadline = moment_earlier(devices_run_due(m), idle_run(m));
-		deadline = moment_earlier(deadline, report_run(m));
+		deadline = moment_earlier(devices_run_due(m), report_run(m));
+		deadline = moment_earlier(deadline, idle_run(m));
 		if (m->quitting)
 			deadline = moment_earlier(deadline, run_quit(m, &over));
 		if (!over)

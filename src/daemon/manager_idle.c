@@ -168,6 +168,10 @@ run_staying(struct manager *m) RUNS_ON(on_manager)
 	const struct moment limit =
 	    moment_after_ms(m->idle.since, m->config.idle_ms);
 
+	if (!m->idle.asked && !report_ready(m)) {
+		m->idle.since = now;
+		return MOMENT_NEVER; /* who knows who is there */
+	}
 	if (anybody(m)) {
 		if (m->idle.asked)
 			log_notice("asked to exit, but %s",

@@ -149,6 +149,8 @@ void idle_fini(struct manager *m) RUNS_ON(on_manager);
 /* MSG_SCANNED and MSG_UNWATCHED. */
 void report_scanned(struct manager *m, const struct msg_scan *s)
     RUNS_ON(on_manager);
+/* Every source has been looked at once. */
+bool report_ready(struct manager *m) RUNS_ON(on_manager);
 /* Every source takes a look; report_looked() tells when all have. */
 void report_look(struct manager *m) RUNS_ON(on_manager);
 bool report_looked(struct manager *m) RUNS_ON(on_manager);

@@ -58,9 +58,8 @@ report_looked(struct manager *m)
 	return true;
 }
 
-/* Every source has been looked at once. */
-static bool
-is_ready(struct manager *m) RUNS_ON(on_manager)
+bool
+report_ready(struct manager *m)
 {
 	for (size_t i = 0; i < m->config.source_count; i++)
 		if (!m->watches[i].looked)
@@ -73,10 +72,10 @@ is_ready(struct manager *m) RUNS_ON(on_manager)
 static bool
 tell_ready(struct manager *m) RUNS_ON(on_manager)
 {
-	if (!m->told_ready && is_ready(m))
+	if (!m->told_ready && report_ready(m))
 		m->told_ready =
 		    supervisor_notify(m->config.supervisor, "READY=1");
-	return m->told_ready || !is_ready(m);
+	return m->told_ready || !report_ready(m);
 }
 
 static bool
