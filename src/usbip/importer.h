@@ -95,9 +95,15 @@ struct importer_urb {
 	struct importer_send send, send_unlink;
 };
 
-/* Bytes that are received beside what is expected: enough for the heads of
- * several replies, little enough that big payloads go where they belong. */
-#define IMPORTER_BUFFER 1024
+/*
+ * Bytes that are received beside what is expected.  Small answers come many at
+ * a time, and are copied out of the buffer, which costs less than a system call
+ * for each.  While payloads are big, no more is taken than the heads of several
+ * replies, so that the payloads go where they belong.
+ */
+#define IMPORTER_BUFFER 16384
+#define IMPORTER_HEADS 1024
+#define IMPORTER_SMALL 4096 /* the largest small payload */
 
 struct importer {
 	int fd; /* nonblocking; owned */
@@ -122,6 +128,7 @@ struct importer {
 	bool batching;  /* in importer_work(): sends at its end */
 	bool corked;    /* importer_cork() */
 	bool drained;   /* the last receive took all that there was */
+	bool small;     /* the newest answer is */
 	uint8_t buffer[IMPORTER_BUFFER];
 	size_t buffered, taken;
 	struct importer_urb *filling; /* whose payload is being received */

@@ -50,6 +50,7 @@ take_ret_submit(struct importer *imp, const struct usbip_pdu *pdu)
 	imp->filled = 0;
 	imp->fill_data = in ? urb->actual : 0;
 	imp->fill_iso = urb->iso_count * USBIP_ISO_SIZE;
+	imp->small = imp->fill_data + imp->fill_iso <= IMPORTER_SMALL;
 	if (imp->fill_data + imp->fill_iso > 0)
 		imp->filling = urb;
 	else
@@ -192,9 +193,11 @@ use_buffer(struct importer *imp)
 static bool
 receive(struct importer *imp)
 {
+	const size_t room =
+	    (imp->small ? IMPORTER_BUFFER : IMPORTER_HEADS) - imp->buffered;
 	struct iovec iov[2];
 	struct msghdr mh = { .msg_iov = iov };
-	size_t direct = 0, asked;
+	size_t direct = 0;
 	ssize_t n;
 
 	if (imp->filling != NULL) {
@@ -204,14 +207,13 @@ receive(struct importer *imp)
 		mh.msg_iovlen = 1;
 	}
 	iov[mh.msg_iovlen].iov_base = imp->buffer + imp->buffered;
-	iov[mh.msg_iovlen++].iov_len = sizeof imp->buffer - imp->buffered;
-	asked = direct + sizeof imp->buffer - imp->buffered;
+	iov[mh.msg_iovlen++].iov_len = room;
 	n = recvmsg(imp->fd, &mh, MSG_DONTWAIT);
 	if (n <= 0) {
 		imp->drained = true;
 		return n < 0 && (errno == EAGAIN || errno == EINTR);
 	}
-	imp->drained = (size_t)n < asked;
+	imp->drained = (size_t)n < direct + room;
 	if ((size_t)n > direct)
 		imp->buffered += (size_t)n - direct;
 	return direct == 0 ||

@@ -18,9 +18,7 @@
 uintptr_t
 un_thread(void)
 {
-	static _Thread_local char here;
-
-	return (uintptr_t)&here;
+	return (uintptr_t)pthread_self();
 }
 
 bool
