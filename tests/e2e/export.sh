@@ -103,6 +103,18 @@ usb_load -k 1 -p 1 interface
 usb_load -k 1 -p 1 -n 200 iso
 must_await 5 state_is "$gadget" free
 
+step "$(scaled 400) imports, one after another, cost nothing that stays"
+usb_load -n 20 attach
+must_await 5 state_is "$gadget" free
+fds=$(fds_of "$exporter_pid") threads=$(threads_of "$exporter_pid")
+usb_load -n "$(scaled 400)" attach
+must_await 5 state_is "$gadget" free
+costs_the_same() {
+	[ "$(fds_of "$exporter_pid")" = "$fds" ] &&
+	    [ "$(threads_of "$exporter_pid")" = "$threads" ]
+}
+must_await 5 costs_the_same
+
 step "a second importer is told that the device is busy"
 equals "busy" "$(tries "unix:$EXPORT" 1-1)"
 equals "no such device" "$(tries "unix:$EXPORT" 7-7)"
