@@ -93,7 +93,9 @@ ssh_spawn(const struct launch_options *o, const struct sock_addr *inner,
 	add_setting(&l, "ConnectTimeout=10");
 	add_setting(&l, "ServerAliveInterval=10");
 	add_setting(&l, "ServerAliveCountMax=3");
+	/* What a configuration may want for logging in by hand. */
 	add_setting(&l, "ClearAllForwardings=yes");
+	add_setting(&l, "RemoteCommand=none");
 	add_setting(&l, "ControlMaster=auto");
 	/* Seconds that it may outlive its last session, should nobody be left
 	 * to end it. */
