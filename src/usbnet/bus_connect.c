@@ -50,12 +50,14 @@ fail(struct un_bus *b, const char *why)
 {
 	const size_t n =
 	    b->failures < AWAY_PAUSES ? b->failures : AWAY_PAUSES - 1;
+	const bool never_there = b->state == UN_BUS_IDLE;
 	char name[SOCK_ADDR_TEXT_MAX];
 
 	un_bus_stop(b);
 	if (b->failures++ == 0)
-		un_say(b->ctx, "server %s is away: %s; is usbexportd running "
-		    "there?", sock_addr_text(name, &b->server), why);
+		un_say(b->ctx, "server %s is away: %s%s",
+		    sock_addr_text(name, &b->server), why,
+		    never_there ? "; is usbexportd running there?" : "");
 	/* It may be another one that comes back. */
 	b->plain = false;
 	b->closings = 0;

@@ -48,6 +48,8 @@ struct libusb_device {
 	struct un_descriptor *descs;  /* under it; only ever grow */
 	uint8_t *info;                /* they may lie in it */
 	bool fetched;                 /* under it: all are there */
+	struct moment fetch_again;    /* under `opening`: not before... */
+	int fetch_error;              /* ...and why not */
 };
 
 /* ---- The list (the context's lock) ---- */

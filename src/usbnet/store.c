@@ -26,6 +26,9 @@ struct un_descriptor {
 	uint8_t own[];
 };
 
+/* What could not be had is not asked for again before. */
+#define AGAIN_MS 5000
+
 /* From this version on, a device has a BOS descriptor. */
 #define BOS_SINCE 0x0201
 
@@ -205,13 +208,15 @@ un_device_fetch(struct libusb_device *dev, struct un_link *l)
 
 	if (is_fetched(dev))
 		return 0;
+	if (l == NULL && moment_before(clock_now(), dev->fetch_again))
+		return dev->fetch_error;
 	if (!un_bus_may_ask(dev->bus))
 		return LIBUSB_ERROR_TIMEOUT;
 	rc = ask_server(dev);
 	if (rc == LIBUSB_ERROR_NOT_SUPPORTED)
 		rc = l != NULL ? ask_all(dev, l) : import_briefly(dev);
-	if (rc == LIBUSB_ERROR_TIMEOUT)
-		un_bus_note_silence(dev->bus);
+	dev->fetch_error = rc;
+	dev->fetch_again = moment_after_ms(clock_now(), AGAIN_MS);
 	pthread_mutex_lock(&dev->descs_lock);
 	dev->fetched = rc == 0;
 	pthread_mutex_unlock(&dev->descs_lock);
