@@ -7,7 +7,6 @@
  * its host.
  */
 
-#include "base/cursor.h"
 #include "usbnet/handle.h"
 
 #define FEATURE_ENDPOINT_HALT 0
@@ -70,22 +69,11 @@ static bool
 has_interface(libusb_device *dev, uint8_t number)
 {
 	const uint8_t *bytes;
-	struct reader r;
 	size_t len;
 
-	if (!un_device_cached_configuration(dev,
-		un_device_configuration(dev), &bytes, &len))
-		return true;
-	r = reader_over(bytes, len);
-	while (reader_left(&r) >= 2) {
-		const uint8_t *d = read_bytes(&r, r.at[0] >= 2 ? r.at[0] : 2);
-
-		if (d == NULL || d[0] < 2)
-			return false;
-		if (d[1] == LIBUSB_DT_INTERFACE && d[0] >= 4 && d[2] == number)
-			return true;
-	}
-	return false;
+	return !un_device_cached_configuration(dev,
+		   un_device_configuration(dev), &bytes, &len) ||
+	    un_has_interface(bytes, len, number);
 }
 
 int

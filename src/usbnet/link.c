@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#include "base/cursor.h"
 #include "usbnet/context.h"
 #include "usbnet/device.h"
 #include "usbnet/devices.h"
@@ -142,55 +141,19 @@ un_link_expire(struct un_link *l, struct moment now)
 
 /* ---- Endpoints ---- */
 
-/* USB/IP wants it decoded, as Linux has it in its URBs. */
-static int32_t
-interval_of(const struct un_link *l, uint8_t attributes, uint8_t interval)
-{
-	const bool counts_microframes = l->dev->speed >= LIBUSB_SPEED_HIGH;
-	const int type = attributes & LIBUSB_TRANSFER_TYPE_MASK;
-
-	if (type == LIBUSB_TRANSFER_TYPE_CONTROL ||
-	    type == LIBUSB_TRANSFER_TYPE_BULK)
-		return 0;
-	if (interval == 0)
-		interval = 1;
-	if (type == LIBUSB_TRANSFER_TYPE_INTERRUPT && !counts_microframes)
-		return interval;
-	return 1 << ((interval > 16 ? 16 : interval) - 1);
-}
-
-static void
-learn_from(struct un_link *l, const uint8_t *bytes, size_t len)
-{
-	struct reader r = reader_over(bytes, len);
-	bool is_current = false;
-
-	while (reader_left(&r) >= 2) {
-		const uint8_t *d = read_bytes(&r, r.at[0] >= 2 ? r.at[0] : 2);
-		const size_t size = d != NULL ? d[0] : 0;
-
-		if (size < 2)
-			return;
-		if (d[1] == LIBUSB_DT_INTERFACE && size >= 4)
-			is_current = d[2] < UN_INTERFACES_MAX &&
-			    l->alts[d[2]] == d[3];
-		if (d[1] == LIBUSB_DT_ENDPOINT && size >= 7 && is_current)
-			l->endpoints[un_endpoint_index(d[2])] =
-			    (struct un_endpoint){ d[3],
-				interval_of(l, d[3], d[6]) };
-	}
-}
-
 void
 un_link_learn_endpoints(struct un_link *l)
 {
 	const uint8_t *bytes;
 	size_t len;
 
-	memset(l->endpoints, 0, sizeof l->endpoints);
-	if (un_device_cached_configuration(l->dev,
-		un_device_configuration(l->dev), &bytes, &len))
-		learn_from(l, bytes, len);
+	if (!un_device_cached_configuration(l->dev,
+		un_device_configuration(l->dev), &bytes, &len)) {
+		bytes = NULL;
+		len = 0;
+	}
+	un_endpoints_read(l->endpoints, l->alts,
+	    l->dev->speed >= LIBUSB_SPEED_HIGH, bytes, len);
 }
 
 void

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "usbip/importer.h"
 #include "usbnet/context.h"
+#include "usbnet/endpoints.h"
 #include "usbnet/timers.h"
 
 struct libusb_device;
@@ -53,14 +54,6 @@ struct un_link_ops {
 	void (*free)(struct un_link *l);
 };
 
-/* An endpoint of the device, as its descriptors tell. */
-struct un_endpoint {
-	uint8_t attributes; /* bmAttributes */
-	int32_t interval;   /* as USB/IP has it: in frames, or microframes */
-};
-
-#define UN_INTERFACES_MAX 32
-
 struct un_link {
 	const struct un_link_ops *ops;
 	struct libusb_context *ctx;
@@ -85,14 +78,8 @@ struct un_link {
 	struct un_timers timers;
 	struct libusb_device_handle *claims[UN_INTERFACES_MAX];
 	uint8_t alts[UN_INTERFACES_MAX]; /* current alternate settings */
-	struct un_endpoint endpoints[32]; /* un_endpoint_index() */
+	struct un_endpoint endpoints[UN_ENDPOINTS_MAX];
 };
-
-static inline unsigned
-un_endpoint_index(uint8_t address)
-{
-	return (address & 0x0fu) | (address & 0x80u) >> 3;
-}
 
 /* Imports a device.  0, or LIBUSB_ERROR_*.  Blocks. */
 int un_link_open_usbip(struct libusb_device *dev, struct un_link **out);
