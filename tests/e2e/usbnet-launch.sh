@@ -78,20 +78,19 @@ sentence "$(status 125 launch -h "localhost:$(free_port)" touch "$DIR/ran")" \
 [ ! -e "$DIR/ran" ] || fail "the command ran"
 
 step "so is one of another version, one that is silent, and one that is none"
-answer() { # BYTES: a server that answers with them; its address
-	rm -f "$DIR/odd"
-	printf %b "$1" >"$DIR/answer"
-	socat "UNIX-LISTEN:$DIR/odd" \
-	    "SYSTEM:cat '$DIR/answer'; cat >/dev/null" 2>/dev/null &
+answer() { # NAME BYTES: a server at $DIR/NAME that answers with them
+	printf %b "$2" >"$DIR/$1.bytes"
+	socat "UNIX-LISTEN:$DIR/$1" \
+	    "SYSTEM:cat '$DIR/$1.bytes'; cat >/dev/null" 2>/dev/null &
 	started+=("$!")
-	must_await 5 test -S "$DIR/odd"
+	must_await 5 test -S "$DIR/$1"
 }
-answer '\1\0\0\5\0\0\0\0\0\0\0\0'
-sentence "$(status 125 launch -h "unix:$DIR/odd" true)" "version 0100"
-answer ''
-sentence "$(status 125 launch -t 200 -h "unix:$DIR/odd" true)" "no answer"
-answer 'SSH-2.0-OpenSSH_9.2\r\n'
-sentence "$(status 125 launch -h "unix:$DIR/odd" true)" "USB/IP"
+answer old '\1\0\0\5\0\0\0\0\0\0\0\0'
+sentence "$(status 125 launch -h "unix:$DIR/old" true)" "version 0100"
+answer mute ''
+sentence "$(status 125 launch -t 200 -h "unix:$DIR/mute" true)" "no answer"
+answer ssh 'SSH-2.0-OpenSSH_9.2\r\n'
+sentence "$(status 125 launch -h "unix:$DIR/ssh" true)" "USB/IP"
 
 step "a library that cannot be loaded is one sentence"
 echo text >"$DIR/text"
