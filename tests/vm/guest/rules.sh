@@ -7,7 +7,6 @@
 . "${0%/*}/etc.sh"
 
 install_rules
-muxphone_more=(--listen 127.0.0.1:3240)
 phones 2
 
 step "systemd and udev have nothing to say about units and rules"
