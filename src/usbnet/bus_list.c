@@ -50,6 +50,7 @@ static int
 take_head(struct un_list *l, struct cause *why)
 {
 	struct reader r = reader_over(l->piece + USBIP_OP_SIZE, 4);
+	const size_t total = read_be32(&r);
 	struct usbip_op op;
 
 	usbip_op_decode(&op, l->piece);
@@ -59,14 +60,12 @@ take_head(struct un_list *l, struct cause *why)
 	if (op.status != USBIP_ST_OK)
 		return cause_set(why, "it gives no list of devices: %s",
 		    usbip_status_text(op.status));
-	l->total = read_be32(&r);
-	if (l->total > USBIP_DEVLIST_MAX)
-		return cause_set(why, "it claims to have %zu devices",
-		    l->total);
-	l->entries = calloc(l->total + 1, sizeof *l->entries);
+	if (total > USBIP_DEVLIST_MAX)
+		return cause_set(why, "it claims to have %zu devices", total);
+	l->entries = calloc(total + 1, sizeof *l->entries);
 	if (l->entries == NULL)
-		return cause_set(why, "no memory for its %zu devices",
-		    l->total);
+		return cause_set(why, "no memory for its %zu devices", total);
+	l->total = total;
 	return next_device(l);
 }
 
