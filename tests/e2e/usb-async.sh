@@ -35,6 +35,17 @@ if [ -z "$real_libusb" ]; then
 	servers=unix:$DIR/far
 	usb_load -p 1 -s 2048 -n "$(scaled 50000)" storm
 	usb_load -k 1 -p none -s 2048 -n "$(scaled 50000)" storm
+	step "everything else with 10 ms of way"
+	delayed "unix:$DIR/farther" "unix:$PHONES" 5
+	servers=unix:$DIR/farther
+	usb_load -k 1 -p none events
+	usb_load -k 1 -p none -n 320 cancel
+	usb_load -k 1 -p none -n 64 timeout
+	usb_load -n 50 control
+	usb_load -p 1 interface
+	usb_load -p 1 -q 8 -n 200 iso
+	usb_load -p 1 -n 20 attach
+	usb_load -p 1 -n 20 fork
 	servers=unix:$PHONES
 fi
 

@@ -183,6 +183,27 @@ halts(const struct load *l)
 	free(buf);
 }
 
+/* A read that is no whole packet gets one all the same: it babbles. */
+static void
+babble(const struct load *l)
+{
+	uint8_t buf[100], *whole = malloc(l->packet);
+	int moved = 0;
+
+	stage(l->o, "a read of less than a packet");
+	if (whole == NULL)
+		fatal("out of memory");
+	expect(LIBUSB_ERROR_OVERFLOW, libusb_bulk_transfer(l->dev, EP_IN, buf,
+	    sizeof buf, &moved, LIMIT_MS), "a read that is too short");
+	libusb_clear_halt(l->dev, EP_IN);
+	expect(0, libusb_bulk_transfer(l->dev, EP_IN, whole, (int)l->packet,
+	    &moved, LIMIT_MS), "a read after it");
+	expect((int)l->packet, moved, "length of it");
+	expect(0, libusb_bulk_transfer(l->dev, EP_IN, whole, (int)l->packet,
+	    NULL, LIMIT_MS), "a read that nobody counts");
+	free(whole);
+}
+
 static void
 properties(const struct load *l)
 {
@@ -248,6 +269,7 @@ run_interface(const struct options *o)
 	properties(&l);
 	claims(&l);
 	halts(&l);
+	babble(&l);
 	by_ids(&l);
 	reset(&l);
 	load_close(&l);
