@@ -74,6 +74,7 @@ manager_begin_quit(struct manager *m)
 		return;
 	m->quitting = true;
 	m->quit_step = moment_after_ms(clock_now(), QUIT_CLIENTS_MS);
+	idle_quit(m);
 	clients_stop_all(m);
 }
 

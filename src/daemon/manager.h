@@ -17,9 +17,10 @@ struct records;
 struct supervisor;
 struct usb_source;
 
-/* What becomes of the daemon when nobody is there (manager_idle.c). */
+/* What becomes of the daemon when nobody is there (manager_idle.c), or when it
+ * is told to quit (the first). */
 enum manager_leave {
-	MANAGER_LEAVING, /* it may be about to go: who comes waits */
+	MANAGER_LEAVING, /* it goes, or may be about to: who comes waits */
 	MANAGER_STAYS,   /* it does not go after all */
 	MANAGER_CLOSES,  /* it goes: nobody is to find its sockets any more */
 };

@@ -242,6 +242,13 @@ idle_run(struct manager *m)
 }
 
 void
+idle_quit(struct manager *m)
+{
+	if (m->idle.step == IDLE_STAYS)
+		tell_host(m, MANAGER_LEAVING);
+}
+
+void
 idle_fini(struct manager *m)
 {
 	close_mark(m);

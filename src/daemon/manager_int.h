@@ -142,6 +142,8 @@ void idle_init(struct manager *m);
 bool idle_lets_in(struct manager *m) RUNS_ON(on_manager);
 /* Takes the next step when it is due; the moment of the one after it. */
 struct moment idle_run(struct manager *m) RUNS_ON(on_manager);
+/* The daemon ends, for whatever reason: who comes waits. */
+void idle_quit(struct manager *m) RUNS_ON(on_manager);
 void idle_fini(struct manager *m) RUNS_ON(on_manager);
 
 /* ---- manager_report.c ---- */

@@ -270,8 +270,6 @@ run(struct muxd *d, struct cause *why) RUNS_ON(on_main)
 	process_report(NULL);
 	serve_signals(d);
 	supervisor_notify(&d->supervisor, "STOPPING=1");
-	if (d->pidfile_fd >= 0)
-		process_mark_pidfile(d->pidfile_fd, true);
 	manager_quit(d->manager);
 	clean = manager_join(d->manager);
 	status = manager_wants_again(d->manager) ? MANAGER_AGAIN : 0;
