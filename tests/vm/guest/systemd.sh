@@ -29,6 +29,7 @@ start_systemd() {
 	started+=("$!")
 	must_await 10 pgrep -P "$!"
 	first=$(pgrep -P "$!")
+	started+=("$first") # with which everything in its namespace ends
 	must_await 60 systemctl show --property=Version
 }
 
