@@ -151,17 +151,21 @@ un_bus_pollfd(const struct un_bus *b)
 		.events = b->state == UN_BUS_CONNECTING ? POLLOUT : POLLIN };
 }
 
-/* Moves; a program that polls by itself is told of another socket. */
+/* Moves; a program that polls by itself is told of another socket, and a thread
+ * that sleeps in poll() without it takes it up. */
 static void
 with_notice(struct un_bus *b, void (*act)(struct un_bus *b))
 {
 	const struct pollfd before = un_bus_pollfd(b);
+	const uint32_t sockets = b->sockets;
 	struct pollfd after;
 
 	act(b);
 	after = un_bus_pollfd(b);
-	if (before.fd == after.fd && before.events == after.events)
+	if (before.fd == after.fd && before.events == after.events &&
+	    sockets == b->sockets)
 		return;
+	un_wake(b->ctx);
 	pthread_mutex_unlock(&b->ctx->lock);
 	if (before.fd >= 0)
 		un_poll_removed(b->ctx, before.fd);

@@ -119,6 +119,7 @@ begun(struct un_bus *b, int fd, int rc)
 		return false;
 	}
 	b->fd = fd;
+	b->sockets++;
 	b->state = UN_BUS_CONNECTING;
 	if (rc == 0)
 		ask(b);

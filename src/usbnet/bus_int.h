@@ -26,6 +26,7 @@ struct un_bus {
 
 	enum un_bus_state state;
 	int fd;                 /* -1 when idle */
+	uint32_t sockets;       /* so many it has had: numbers come again */
 	struct moment deadline; /* idle: when to ask again */
 	struct un_list list;
 	bool plain;        /* does not answer when asked to push its list */

@@ -92,7 +92,8 @@ static const struct un_link_ops ops = {
 	.free = do_free,
 };
 
-/* What the server's refusal is to a program. */
+/* What the server's refusal is to a program.  A server that cannot be reached
+ * has no device any more, whatever its last list said. */
 static int
 error_of_status(uint32_t status)
 {
@@ -100,6 +101,7 @@ error_of_status(uint32_t status)
 	case USBIP_ST_DEV_BUSY:
 		return LIBUSB_ERROR_BUSY;
 	case USBIP_ST_NODEV:
+	case USBIP_ST_OK: /* none came */
 		return LIBUSB_ERROR_NO_DEVICE;
 	default:
 		return LIBUSB_ERROR_IO;
