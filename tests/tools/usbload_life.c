@@ -139,16 +139,21 @@ wreck_done(struct libusb_transfer *t)
 
 /* What can still be called, and answers that the device is gone. */
 static void
-wreck_after(struct load *l)
+wreck_after(struct wreck *w)
 {
+	struct load *l = w->l;
 	uint8_t buf[64];
-	int moved = 0;
+	int moved = 0, rc;
 	struct slot s;
 
 	stage(l->o, "calls after the loss");
 	slot_init(&s, l, 0, sizeof buf);
+	s.mode = w;
 	slot_fill_bulk(&s, EP_IN, wreck_done, 0);
-	expect(LIBUSB_ERROR_NO_DEVICE, slot_submit(&s), "submit_transfer");
+	rc = slot_submit(&s);
+	if (rc != 0) /* it may also be taken, and end at once */
+		expect(LIBUSB_ERROR_NO_DEVICE, rc, "submit_transfer");
+	slots_wait(l, &s, 1, "a transfer after the loss");
 	slot_fini(&s);
 	expect(LIBUSB_ERROR_NO_DEVICE, libusb_bulk_transfer(l->dev, EP_IN, buf,
 	    sizeof buf, &moved, LIMIT_MS), "bulk_transfer");
@@ -199,7 +204,7 @@ run_gone(const struct options *o)
 	    (long long)moment_ms_between(w->first, clock_now()));
 	for (unsigned i = 0; i < o->depth; i++)
 		slot_fini(&w->slots[i]);
-	wreck_after(&l);
+	wreck_after(w);
 	if (open_fds() != fds)
 		fault("%u descriptors at the end, %u before", open_fds(), fds);
 	free(w);
