@@ -33,7 +33,8 @@ struct exporter {
 	struct waker *waker;
 	struct usbip_server *server;
 	struct monitor *monitor;
-	struct control *control; /* NULL: none */
+	struct control control;
+	struct responder *responder; /* the control socket's; NULL: none */
 	/* Bound, and handed to the server when it serves (-1 from then on). */
 	int sockets[OPTIONS_LISTEN_MAX];
 	unsigned socket_count;
@@ -119,9 +120,9 @@ open_control(struct exporter *x, struct cause *why)
 
 	if (x->options->control == NULL)
 		return 0;
-	x->control = control_open(x->options->control, x->server, x->monitor,
-	    &plain);
-	if (x->control != NULL)
+	x->control = (struct control){ x->server, x->monitor };
+	x->responder = control_open(&x->control, x->options->control, &plain);
+	if (x->responder != NULL)
 		return 0;
 	if (x->options->control_wanted)
 		return cause_set(why, "--control: %s", plain.text);
@@ -254,14 +255,14 @@ wait_and_answer(struct exporter *x, struct moment until)
 	int n = 1;
 
 	pfd[0] = (struct pollfd){ .fd = x->waker->read_fd, .events = POLLIN };
-	if (x->control != NULL)
-		n += control_pollfds(x->control, pfd + 1);
+	if (x->responder != NULL)
+		n += responder_pollfds(x->responder, pfd + 1);
 	if (poll(pfd, (nfds_t)n, moment_poll_timeout(clock_now(), until)) < 0)
 		return; /* a signal; its handler has woken the waker */
 	if (pfd[0].revents != 0)
 		waker_clear(x->waker);
-	if (x->control != NULL)
-		control_serve(x->control, pfd + 1);
+	if (x->responder != NULL)
+		responder_serve(x->responder, pfd + 1);
 }
 
 static int
@@ -287,7 +288,7 @@ run(struct exporter *x, struct cause *why)
 static void
 stop(struct exporter *x)
 {
-	control_close(x->control);
+	responder_close(x->responder);
 	if (x->monitor != NULL)
 		monitor_stop(x->monitor);
 	if (x->server != NULL)

@@ -3,13 +3,11 @@
 #define MUXD_PHONE_CONTROL_H
 
 /*
- * The control socket: a line in, a line out, several clients at once.  Its
- * callers poll; nothing here waits.  Main thread.
+ * The control socket: a line in, a line out.  Main thread.
  */
 
-#include <poll.h>
-
 #include "base/cause.h"
+#include "base/responder.h"
 
 struct farm;
 
@@ -18,17 +16,9 @@ struct farm;
 /* The longest line: an `inject` of MUX_INJECT_MAX bytes. */
 #define CONTROL_LINE_MAX (2 * 131072 + 64)
 
-struct control;
-
-/* NULL and a cause when the socket cannot be made. */
-struct control *control_open(const char *path, struct cause *why);
-/* Also removes the socket. */
-void control_close(struct control *c);
-
-/* What to poll: fills at most CONTROL_CLIENTS_MAX + 1 elements. */
-int control_pollfds(const struct control *c, struct pollfd *pfd);
-/* Serves what poll() has found in those. */
-void control_serve(struct control *c, struct farm *f,
-    const struct pollfd *pfd);
+/* Answers with command_run().  NULL and a cause when the socket cannot be
+ * made. */
+struct responder *control_open(struct farm *f, const char *path,
+    struct cause *why);
 
 #endif

@@ -143,7 +143,7 @@ farm_start(struct farm *f, const struct options *o, struct cause *why)
 		return cause_set(why, "cannot wait for events: %s",
 		    strerror(errno));
 	if (o->control != NULL) {
-		f->control = control_open(o->control, why);
+		f->control = control_open(f, o->control, why);
 		if (f->control == NULL)
 			return -1;
 	}
@@ -182,13 +182,13 @@ wait_and_serve(struct farm *f, struct moment until)
 
 	pfd[0] = (struct pollfd){ .fd = f->waker->read_fd, .events = POLLIN };
 	if (f->control != NULL)
-		n += control_pollfds(f->control, pfd + 1);
+		n += responder_pollfds(f->control, pfd + 1);
 	if (poll(pfd, (nfds_t)n, moment_poll_timeout(clock_now(), until)) < 0)
 		return; /* a signal; its handler has woken the waker */
 	if (pfd[0].revents != 0)
 		waker_clear(f->waker);
 	if (f->control != NULL)
-		control_serve(f->control, f, pfd + 1);
+		responder_serve(f->control, pfd + 1);
 }
 
 void
@@ -289,7 +289,7 @@ farm_fini(struct farm *f)
 	for (unsigned i = 0; i < f->count; i++)
 		gadget_fini(&f->gadgets[i]);
 	free(f->gadgets);
-	control_close(f->control);
+	responder_close(f->control);
 	if (f->waker != NULL)
 		waker_put(f->waker);
 }

@@ -14,7 +14,7 @@
 #include "phone/options.h"
 #include "phone/gadget.h"
 
-struct control;
+struct responder;
 
 struct farm {
 	struct gadget *gadgets; /* phones first */
@@ -22,7 +22,7 @@ struct farm {
 	struct usbip_server *server;
 	unsigned listening; /* addresses, the first ones of the options */
 	struct waker *waker;
-	struct control *control; /* NULL: none was asked for */
+	struct responder *control; /* NULL: none was asked for */
 	volatile sig_atomic_t quitting; /* set by signals and `quit` */
 };
 

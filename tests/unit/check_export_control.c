@@ -13,7 +13,8 @@
 #include "export_rig.h"
 #include "wire/admin.h"
 
-static struct control *control;
+static struct control about;
+static struct responder *control;
 static char path[80];
 
 static void
@@ -23,14 +24,15 @@ set_up(void)
 
 	export_set_up();
 	snprintf(path, sizeof path, "%s/control", x.rig.dir);
-	control = control_open(path, x.rig.server, x.monitor, &why);
+	about = (struct control){ x.rig.server, x.monitor };
+	control = control_open(&about, path, &why);
 	ck_assert_msg(control != NULL, "%s", why.text);
 }
 
 static void
 tear_down(void)
 {
-	control_close(control);
+	responder_close(control);
 	ck_assert_int_lt(access(path, F_OK), 0);
 	export_tear_down();
 }
@@ -43,10 +45,10 @@ serve(void)
 	int n;
 
 	do {
-		n = control_pollfds(control, pfd);
+		n = responder_pollfds(control, pfd);
 		n = poll(pfd, (nfds_t)n, 20);
 		if (n > 0)
-			control_serve(control, pfd);
+			responder_serve(control, pfd);
 	} while (n > 0);
 }
 
