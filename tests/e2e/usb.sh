@@ -160,6 +160,8 @@ usb_load() {
 usb_load_beside() {
 	local name=$1
 	shift
+	# What one of that name has said before is not this one's.
+	rm -f "$DIR/$name.out" "$DIR/$name.log"
 	for_ours
 	"${under[@]}" usbload -P $((60 * MUXD_TEST_PATIENCE)) "$@" \
 	    >"$DIR/$name.out" 2>"$DIR/$name.log" <&"$never" &
