@@ -4,10 +4,10 @@
 #include <config.h>
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/options.h"
 #include "ctl/command.h"
 #include "ctl/format.h"
 #include "wire/admin.h"
@@ -51,19 +51,6 @@ print_help(FILE *to)
 /* ---- Options ---- */
 
 static int
-bad_option(int c, char **argv, struct cause *why)
-{
-	if (c == ':')
-		return cause_set(why, "option -c needs the daemon's control "
-		    "socket");
-	/* A letter of ours here is a long option with a value it cannot have;
-	 * 0 is a long option that is none. */
-	if (optopt != 0 && strchr("cjhV", optopt) == NULL)
-		return cause_set(why, "unknown option '-%c'", optopt);
-	return cause_set(why, "unknown option '%.60s'", argv[optind - 1]);
-}
-
-static int
 parse_options(struct options *o, int argc, char **argv, struct cause *why)
 {
 	int c;
@@ -87,7 +74,7 @@ parse_options(struct options *o, int argc, char **argv, struct cause *why)
 			o->version = true;
 			break;
 		default:
-			return bad_option(c, argv, why);
+			return options_refuse(long_options, argv, c, why);
 		}
 	return 0;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "daemon/options.h"
 
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/options.h"
 #include "daemon/paths.h"
 #include "usbmux.h"
 #include "wire/admin.h"
@@ -105,35 +105,13 @@ take_idle_time(struct options *o, const char *value, struct cause *why)
 	return 0;
 }
 
-static bool
-is_known(int option)
-{
-	const struct option *o = long_options;
-
-	while (o->name != NULL && o->val != option)
-		o++;
-	return o->name != NULL;
-}
-
-/* Says what is wrong with what getopt_long() has just refused.  It leaves the
- * letter in optopt; of a long option the value, or 0 when there is none. */
 static int
 refuse(char **argv, int c, struct cause *why)
 {
-	const char letter[3] = { '-', (char)optopt, '\0' };
-	const char *word = argv[optind - 1];
-	const bool is_long = strncmp(word, "--", 2) == 0;
+	struct cause plain;
 
-	if (c == ':')
-		return cause_set(why, "option '%s' needs a value; see muxd "
-		    "--help", is_long ? word : letter);
-	if (optopt != 0 && is_known(optopt))
-		return cause_set(why, "option '%s' takes no value; see muxd "
-		    "--help", word);
-	/* Letters behind an unknown one are still to come: `word` is the one
-	 * before. */
-	return cause_set(why, "unknown option '%s'; see muxd --help",
-	    optopt != 0 ? letter : word);
+	options_refuse(long_options, argv, c, &plain);
+	return cause_set(why, "%s; see muxd --help", plain.text);
 }
 
 static int

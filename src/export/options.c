@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "export/options.h"
 
-#include <getopt.h>
 #include <string.h>
 
+#include "base/options.h"
 #include "wire/admin.h"
 #include "wire/usbip.h"
 
@@ -104,33 +104,13 @@ local_value(int argc, char **argv)
 	return DEFAULT_ADDRESS;
 }
 
-static bool
-is_known(int option)
-{
-	const struct option *o = long_options;
-
-	while (o->name != NULL && o->val != option)
-		o++;
-	return o->name != NULL;
-}
-
-/* What is wrong with what getopt_long() has just refused: it leaves the letter
- * in optopt; of a long option the value, or 0 when there is none. */
 static int
 refuse(char **argv, int c, struct cause *why)
 {
-	const char letter[3] = { '-', (char)optopt, '\0' };
-	const char *word = argv[optind - 1];
-	const bool is_long = strncmp(word, "--", 2) == 0;
+	struct cause plain;
 
-	if (c == ':')
-		return cause_set(why, "option '%.60s' needs a value; see "
-		    "usbexportd --help", is_long ? word : letter);
-	if (is_long && optopt != 0 && is_known(optopt))
-		return cause_set(why, "option '%.60s' takes no value; see "
-		    "usbexportd --help", word);
-	return cause_set(why, "unknown option '%.60s'; see usbexportd --help",
-	    optopt != 0 ? letter : word);
+	options_refuse(long_options, argv, c, &plain);
+	return cause_set(why, "%s; see usbexportd --help", plain.text);
 }
 
 static int

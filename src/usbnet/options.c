@@ -2,12 +2,12 @@
 #include <config.h>
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/options.h"
 #include "usbnet/launch.h"
 #include "wire/usbip.h"
 
@@ -169,11 +169,10 @@ set_target(struct launch_options *o, const char *text)
 
 /* ---- The whole line ---------------------------------------------------- */
 
-/* `c` as from getopt_long(), whose optstring begins with ':'. */
 static int
-set_option(struct launch_options *o, int c)
+set_option(struct launch_options *o, int c, char **argv)
 {
-	char text[64];
+	struct cause why;
 
 	switch (c) {
 	case 'h':
@@ -191,19 +190,14 @@ set_option(struct launch_options *o, int c)
 	case OPTION_VERSION:
 		puts("usbnet " PACKAGE_VERSION);
 		return 1;
-	case ':':
-		return complain("the last option needs a value");
 	case OPTION_HELP:
 		fputs(usage_text, stdout);
 		return 1;
-	default: /* an option that is none, or -? */
-		if (optopt == '?')
-			return set_option(o, OPTION_HELP);
-		if (optopt == 0 || optopt >= OPTION_HELP)
-			return complain("there is no such option");
-		snprintf(text, sizeof text,
-		    "option -%c is none, or is given wrongly", optopt);
-		return complain(text);
+	default: /* ':', or an option that is none, or -? */
+		if (c == '?' && optopt == '?')
+			return set_option(o, OPTION_HELP, argv);
+		options_refuse(long_options, argv, c, &why);
+		return complain(why.text);
 	}
 }
 
@@ -264,7 +258,7 @@ launch_options_parse(struct launch_options *o, int argc, char **argv)
 	optopt = 0;
 	while ((c = getopt_long(argc, argv, "+:h:a:l:t:q", long_options,
 		    NULL)) != -1) {
-		if ((rc = set_option(o, c)) != 0)
+		if ((rc = set_option(o, c, argv)) != 0)
 			return rc;
 		optopt = 0;
 	}

@@ -159,8 +159,8 @@ START_TEST(wrong_usage)
 		{ { "log", "1", "2" }, "'log' takes one argument only" },
 		{ { "-q", "list" }, "unknown option '-q'" },
 		{ { "--quiet", "list" }, "unknown option '--quiet'" },
-		{ { "--json=yes", "list" }, "unknown option '--json=yes'" },
-		{ { "list", "-c" }, "option -c needs " },
+		{ { "--json=yes", "list" }, "option '--json=yes' takes no value" },
+		{ { "list", "-c" }, "option '-c' needs a value" },
 		{ { "list", "-c", "here" }, "-c: 'here': expected HOST:PORT" },
 	};
 
