@@ -276,6 +276,9 @@ libusb_hotplug_deregister_callback(libusb_context *asked,
 		cb->dead = true;
 	bury(ctx);
 	pthread_mutex_unlock(&ctx->lock);
+	/* How a thread that does nothing but handle events is made to look
+	 * whether it should end. */
+	un_wake(ctx);
 }
 
 void *

@@ -184,6 +184,42 @@ START_TEST(interrupted)
 }
 END_TEST
 
+static int
+ignore(libusb_context *ctx, libusb_device *dev, libusb_hotplug_event event,
+    void *user_data)
+{
+	(void)ctx;
+	(void)dev;
+	(void)event;
+	(void)user_data;
+	return 0;
+}
+
+/* So the documentation ends a thread that handles events. */
+START_TEST(deregistering_wakes)
+{
+	const struct moment begin = clock_now();
+	struct timeval tv = { .tv_sec = 30 };
+	libusb_hotplug_callback_handle cb;
+
+	usbnet_open(&r);
+	ck_assert_int_eq(libusb_hotplug_register_callback(r.ctx,
+	    LIBUSB_HOTPLUG_EVENT_DEVICE_LEFT, 0, LIBUSB_HOTPLUG_MATCH_ANY,
+	    LIBUSB_HOTPLUG_MATCH_ANY, LIBUSB_HOTPLUG_MATCH_ANY, ignore, NULL,
+	    &cb), 0);
+	/* What the library has to do by itself comes first. */
+	while (moment_ms_between(begin, clock_now()) < 500) {
+		struct timeval soon = { .tv_usec = 100000 };
+
+		libusb_handle_events_timeout(r.ctx, &soon);
+	}
+	libusb_hotplug_deregister_callback(r.ctx, cb);
+	ck_assert_int_eq(libusb_handle_events_timeout(r.ctx, &tv), 0);
+	ck_assert_int_lt(moment_ms_between(begin, clock_now()), 20000);
+	usbnet_close(&r);
+}
+END_TEST
+
 START_TEST(locks)
 {
 	struct timeval none = { 0 }, bad = { .tv_usec = 1000000 };
@@ -347,6 +383,7 @@ main(void)
 	suite_add_tcase(s, threads);
 	tcase_set_timeout(loops, 2 * RIG_PATIENCE_S);
 	tcase_add_test(loops, interrupted);
+	tcase_add_test(loops, deregistering_wakes);
 	tcase_add_test(loops, locks);
 	tcase_add_test(loops, two_wait_for_one_transfer);
 	tcase_add_test(loops, the_program_polls);
