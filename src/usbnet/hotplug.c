@@ -104,22 +104,22 @@ wants(const struct un_callback *cb, const struct libusb_device *dev,
 	    (cb->device_class < 0 || cb->device_class == e->device_class);
 }
 
-/* Under the lock, which is let go during the call. */
-static void
+/* Under the lock, which is let go during the call.  True when the callback
+ * wants no more. */
+static bool
 call(struct libusb_context *ctx, struct un_callback *cb,
     struct libusb_device *dev, libusb_hotplug_event event)
 {
 	int finished;
 
 	if (!wants(cb, dev, event))
-		return;
+		return false;
 	cb->busy++;
 	pthread_mutex_unlock(&ctx->lock);
 	finished = cb->fn(ctx, dev, event, cb->user_data);
 	pthread_mutex_lock(&ctx->lock);
 	cb->busy--;
-	if (finished != 0)
-		cb->dead = true;
+	return finished != 0;
 }
 
 static void
@@ -132,8 +132,9 @@ deliver(struct libusb_context *ctx, struct un_message *m)
 	 * that is busy stays in the list, so its `next` is good. */
 	for (cb = ctx->callbacks; cb != NULL; cb = cb->next) {
 		cb->busy++;
-		if (cb->handle <= m->newest)
-			call(ctx, cb, m->dev, m->event);
+		if (cb->handle <= m->newest &&
+		    call(ctx, cb, m->dev, m->event))
+			cb->dead = true;
 		cb->busy--;
 	}
 	bury(ctx);
@@ -193,7 +194,8 @@ add(struct libusb_context *ctx, const struct un_callback *wanted)
 	return cb;
 }
 
-/* Those that are there already, as arrivals. */
+/* Those that are there already, as arrivals.  What the callback returns does
+ * not count yet: so the documentation, and programs. */
 static void
 enumerate(struct libusb_context *ctx, struct un_callback *cb,
     libusb_device **list)

@@ -164,6 +164,25 @@ START_TEST(once_is_enough)
 }
 END_TEST
 
+/* What a callback returns inside its registration does not end it. */
+START_TEST(not_finished_by_those_that_are_there)
+{
+	start(LIBUSB_HOTPLUG_NO_FLAGS);
+	libusb_hotplug_deregister_callback(r.ctx, cb);
+	ck_assert_int_eq(libusb_hotplug_register_callback(r.ctx,
+	    LIBUSB_HOTPLUG_EVENT_DEVICE_ARRIVED, LIBUSB_HOTPLUG_ENUMERATE,
+	    LIBUSB_HOTPLUG_MATCH_ANY, LIBUSB_HOTPLUG_MATCH_ANY,
+	    LIBUSB_HOTPLUG_MATCH_ANY, count, &r, &cb), 0);
+	ck_assert_uint_eq(arrived, 1);
+	ck_assert_ptr_eq(libusb_hotplug_get_user_data(r.ctx, cb), &r);
+	plug_second();
+	usbnet_await_count(r.ctx, &arrived, 2);
+	ck_assert_ptr_null(libusb_hotplug_get_user_data(r.ctx, cb));
+	unplug_second();
+	usbnet_close(&r);
+}
+END_TEST
+
 static int
 reregister(libusb_context *ctx, libusb_device *dev,
     libusb_hotplug_event event, void *user_data)
@@ -450,6 +469,7 @@ main(void)
 	tcase_add_test(calls, two_addresses_that_are_one);
 	tcase_add_test(calls, only_what_is_asked_for);
 	tcase_add_test(calls, once_is_enough);
+	tcase_add_test(calls, not_finished_by_those_that_are_there);
 	tcase_add_test(calls, inside_a_callback);
 	tcase_add_test(calls, bad_registrations);
 	suite_add_tcase(s, calls);
