@@ -296,9 +296,26 @@ un_poll_wait(struct libusb_context *ctx, int timeout_ms)
 	return n > 0 || p->pending || timer_has_run_out(ctx);
 }
 
-/* Looks for all that has run out, and sets the timer for what comes next. */
+/* The newest.  Those behind it stay: only the events lock's owner, who calls
+ * this, takes one away. */
+static struct un_link *
+first_link(struct libusb_context *ctx)
+{
+	struct un_link *l;
+
+	pthread_mutex_lock(&ctx->lock);
+	l = ctx->links;
+	pthread_mutex_unlock(&ctx->lock);
+	return l;
+}
+
+/*
+ * Looks for all that has run out, and sets the timer for what comes next.  Also
+ * of links that are younger than this round's poll(): one that is not there to
+ * be found after the timer has been reset will set it anew.
+ */
 static void
-expire(struct libusb_context *ctx, const struct un_poll *p)
+expire(struct libusb_context *ctx)
 {
 	const struct moment now = clock_now();
 	struct moment next = MOMENT_NEVER;
@@ -307,8 +324,7 @@ expire(struct libusb_context *ctx, const struct un_poll *p)
 	atomic_store_explicit(&ctx->timer_at, MOMENT_NEVER.ns,
 	    memory_order_relaxed);
 	pthread_mutex_unlock(&ctx->timer);
-	for (size_t i = p->first_link; i < p->count; i++) {
-		struct un_link *l = p->links[i - p->first_link];
+	for (struct un_link *l = first_link(ctx); l != NULL; l = l->next) {
 		struct un_timer *first;
 
 		pthread_mutex_lock(&l->lock);
@@ -352,7 +368,7 @@ un_poll_work(struct libusb_context *ctx)
 		(void)!read(ctx->timer_fd, &count, sizeof count);
 	}
 	if (timer_has_run_out(ctx))
-		expire(ctx, p);
+		expire(ctx);
 	for (size_t i = POLL_BUSES; i < p->first_link; i++)
 		if (p->fds[i].revents != 0)
 			un_bus_work(un_bus_at(ctx, i - POLL_BUSES));

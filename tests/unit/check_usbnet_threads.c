@@ -169,6 +169,64 @@ START_TEST(opened_and_closed_beside_the_handler)
 }
 END_TEST
 
+/* ---- Time, while links come ---- */
+
+static struct rig_device second;
+
+/* The first time limit runs out in the handler, which sleeps since before the
+ * second device was opened, about when the second is set. */
+static void
+one_race(libusb_device *dev, unsigned ms)
+{
+	static struct usbnet_transfer x, y;
+	libusb_device_handle *h;
+	const struct moment begin = clock_now();
+	int rc;
+
+	usbnet_transfer_init(&x, &r, EP_IN(RIG_HELD), 8, ms);
+	usbnet_transfer_init(&y, &r, EP_IN(RIG_HELD), 8, 20);
+	RIG_EQ(libusb_submit_transfer(x.t), 0);
+	while ((rc = libusb_open(dev, &h)) == LIBUSB_ERROR_BUSY)
+		sched_yield();
+	RIG_EQ(rc, 0);
+	y.t->dev_handle = h;
+	RIG_EQ(libusb_submit_transfer(y.t), 0);
+	while (x.ended == 0 || y.ended == 0) {
+		RIG_CHECK(moment_ms_between(begin, clock_now()) < LIMIT_MS,
+		    "a time limit is lost");
+		sched_yield();
+	}
+	libusb_close(h);
+	usbnet_transfer_fini(&x);
+	usbnet_transfer_fini(&y);
+}
+
+START_TEST(no_time_limit_is_lost)
+{
+	libusb_device_handle *h;
+	libusb_device *dev;
+	pthread_t handler;
+
+	usbnet_open(&r);
+	rig_device_init(&second, "3-2", 10);
+	second.desc.device.product = 0x12ab;
+	rig_plug(&r.server, &second);
+	while ((h = libusb_open_device_with_vid_pid(r.ctx, USBNET_VENDOR,
+		    0x12ab)) == NULL)
+		sched_yield();
+	dev = libusb_ref_device(libusb_get_device(h));
+	libusb_close(h);
+	pthread_create(&handler, NULL, handle_all, NULL);
+	for (int i = 0; i < rounds(300); i++)
+		one_race(dev, 1 + (unsigned)i % 3);
+	stop_handler(handler);
+	libusb_unref_device(dev);
+	rig_unplug(&r.server, &second);
+	rig_device_fini(&second);
+	usbnet_close(&r);
+}
+END_TEST
+
 /* ---- The locks, as the documentation uses them ---- */
 
 START_TEST(interrupted)
@@ -380,6 +438,7 @@ main(void)
 	tcase_add_test(threads, many_threads_wait_for_their_own);
 	tcase_add_test(threads, submits_and_cancels_of_other_threads);
 	tcase_add_test(threads, opened_and_closed_beside_the_handler);
+	tcase_add_test(threads, no_time_limit_is_lost);
 	suite_add_tcase(s, threads);
 	tcase_set_timeout(loops, 2 * RIG_PATIENCE_S);
 	tcase_add_test(loops, interrupted);
