@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include "actor/mailbox.h"
 #include "base/clock.h"
@@ -46,6 +47,8 @@ struct libusb_context {
 	bool log_fixed; /* LIBUSB_DEBUG has said it */
 	_Atomic(libusb_log_cb) log_cb;
 	bool quiet; /* the library says nothing of its own */
+	dev_t stderr_dev; /* what standard error was at first */
+	ino_t stderr_ino;
 
 	int timeout_ms; /* for connecting, and for one operation */
 
@@ -106,7 +109,8 @@ bool un_is_handler(struct libusb_context *ctx);
 void un_log_init(struct libusb_context *ctx);
 
 /* What the person who started the program should know (a server that is away),
- * on standard error, whatever the program's log level is. */
+ * on standard error, whatever the program's log level is; unless that would make
+ * the program wait, or is another file by now.  May be called under locks. */
 void un_say(struct libusb_context *ctx, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

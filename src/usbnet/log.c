@@ -2,9 +2,16 @@
 
 /* Messages, as libusb gives them. */
 
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "usbnet/context.h"
@@ -50,12 +57,18 @@ void
 un_log_init(struct libusb_context *ctx)
 {
 	const int level = level_of_environment();
+	struct stat st;
 
 	ctx->log_fixed = level >= 0;
 	atomic_store_explicit(&ctx->log_level, level >= 0 ? level :
 	    atomic_load_explicit(&default_level, memory_order_relaxed),
 	    memory_order_relaxed);
-	ctx->quiet = getenv("USBNET_QUIET") != NULL;
+	ctx->quiet = getenv("USBNET_QUIET") != NULL ||
+	    fstat(STDERR_FILENO, &st) < 0;
+	if (!ctx->quiet) {
+		ctx->stderr_dev = st.st_dev;
+		ctx->stderr_ino = st.st_ino;
+	}
 	log_set_sink(take_line);
 }
 
@@ -112,18 +125,54 @@ un_log(libusb_context *asked, enum libusb_log_level level, const char *fmt,
 		own(ctx, level, line);
 }
 
+/* A daemon closes its standard error, and then that number is some file of its
+ * own; and who reads it may be slow, or have stopped for good. */
+static bool
+can_say(const struct libusb_context *ctx)
+{
+	struct pollfd pfd = { .fd = STDERR_FILENO, .events = POLLOUT };
+	struct stat st;
+
+	return !ctx->quiet && fstat(STDERR_FILENO, &st) == 0 &&
+	    st.st_dev == ctx->stderr_dev && st.st_ino == ctx->stderr_ino &&
+	    poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLOUT) != 0;
+}
+
+/* write(), but when nobody reads any more, that is not the end of a program
+ * which has written nothing itself. */
+static void
+write_quietly(const char *text, size_t len)
+{
+	const struct timespec now = { 0 };
+	sigset_t pipe, before, pending;
+
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	sigpending(&pending);
+	pthread_sigmask(SIG_BLOCK, &pipe, &before);
+	if (write(STDERR_FILENO, text, len) < 0 && errno == EPIPE &&
+	    !sigismember(&pending, SIGPIPE))
+		sigtimedwait(&pipe, NULL, &now);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 void
 un_say(struct libusb_context *ctx, const char *fmt, ...)
 {
-	char line[LINE_MAX_BYTES];
+	const int error = errno;
+	char line[LINE_MAX_BYTES], whole[LINE_MAX_BYTES + 16];
 	va_list ap;
+	int n;
 
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof line, fmt, ap);
 	va_end(ap);
 	un_log(ctx, LIBUSB_LOG_LEVEL_WARNING, "%s", line);
-	if (!ctx->quiet)
-		fprintf(stderr, "usbnet: %s\n", line);
+	if (can_say(ctx)) {
+		n = snprintf(whole, sizeof whole, "usbnet: %s\n", line);
+		write_quietly(whole, (size_t)n);
+	}
+	errno = error;
 }
 
 void
