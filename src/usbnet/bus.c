@@ -36,6 +36,26 @@ un_bus_note_silence(struct un_bus *b)
 	    moment_after_ms(clock_now(), SILENT_MS).ns, memory_order_relaxed);
 }
 
+bool
+un_bus_may_describe(struct un_bus *b)
+{
+	return atomic_load_explicit(&b->describes, memory_order_relaxed) !=
+	    UN_BUS_NO;
+}
+
+void
+un_bus_note_describes(struct un_bus *b, bool does)
+{
+	enum un_bus_answer known = UN_BUS_UNKNOWN;
+
+	if (does)
+		atomic_store_explicit(&b->describes, UN_BUS_YES,
+		    memory_order_relaxed);
+	else
+		atomic_compare_exchange_strong_explicit(&b->describes, &known,
+		    UN_BUS_NO, memory_order_relaxed, memory_order_relaxed);
+}
+
 struct un_bus *
 un_bus_at(struct libusb_context *ctx, size_t i)
 {

@@ -51,6 +51,11 @@ void un_buses_drop(struct libusb_context *ctx);
 bool un_bus_may_ask(struct un_bus *b);
 void un_bus_note_silence(struct un_bus *b);
 
+/* Whether it may describe a device when asked (DEVINFO); one of another make
+ * does not.  It may until it has failed to; has it ever, it does. */
+bool un_bus_may_describe(struct un_bus *b);
+void un_bus_note_describes(struct un_bus *b, bool does);
+
 /* Never changes. */
 const struct sock_addr *un_bus_server(const struct un_bus *b);
 

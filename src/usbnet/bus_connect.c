@@ -61,6 +61,8 @@ fail(struct un_bus *b, const char *why)
 	/* It may be another one that comes back. */
 	b->plain = false;
 	b->closings = 0;
+	atomic_store_explicit(&b->describes, UN_BUS_UNKNOWN,
+	    memory_order_relaxed);
 	un_bus_apply_nothing(b);
 	rest(b, away_pauses_ms[n]);
 }
@@ -230,6 +232,7 @@ closed(struct un_bus *b)
 							   : away_pauses_ms[0]);
 	} else if (b->lists == 0 && un_list_is_new(&b->list) && !b->plain) {
 		b->plain = true;
+		un_bus_note_describes(b, false);
 		un_bus_start(b, false);
 	} else {
 		fail(b, "it closes without an answer");

@@ -35,6 +35,12 @@ struct un_bus {
 	unsigned closings; /* in a row, after one list: it does not push */
 	size_t failures;   /* in a row */
 	_Atomic int64_t silent_until; /* un_bus_may_ask(); any thread */
+	/* un_bus_may_describe(); any thread. */
+	_Atomic enum un_bus_answer {
+		UN_BUS_UNKNOWN,
+		UN_BUS_YES,
+		UN_BUS_NO,
+	} describes;
 };
 
 /* Begins to ask.  `may_resolve`: the host's name may be looked up, which can

@@ -59,10 +59,13 @@ find(const struct libusb_device *dev, uint8_t type, uint8_t index,
 	return d;
 }
 
-/* With `copy`, of the bytes; without, they live as long as the device. */
+/* What is there already, stays.  With `copy`, of the bytes; without, they live
+ * as long as the device. */
 static void
 add(struct libusb_device *dev, const struct usbip_info_record *r, bool copy)
 {
+	bool is_there;
+
 	struct un_descriptor *d =
 	    malloc(sizeof *d + (copy ? r->length : 0));
 
@@ -78,13 +81,20 @@ add(struct libusb_device *dev, const struct usbip_info_record *r, bool copy)
 		d->bytes = d->own;
 	}
 	pthread_mutex_lock(&dev->descs_lock);
-	d->next = dev->descs;
-	dev->descs = d;
+	is_there = find(dev, r->type, r->index, r->langid) != NULL;
+	if (!is_there) {
+		d->next = dev->descs;
+		dev->descs = d;
+	}
 	pthread_mutex_unlock(&dev->descs_lock);
+	if (is_there) /* of a try that failed later on */
+		free(d);
 }
 
 /* ---- From the server ---- */
 
+/* LIBUSB_ERROR_NOT_SUPPORTED: it has nothing to say, and says so.
+ * LIBUSB_ERROR_TIMEOUT: it does not even do that. */
 static int
 ask_server(struct libusb_device *dev)
 {
@@ -97,14 +107,18 @@ ask_server(struct libusb_device *dev)
 	uint32_t status;
 	size_t len;
 
+	if (!un_bus_may_describe(dev->bus))
+		return LIBUSB_ERROR_NOT_SUPPORTED;
 	if (importer_ask_info(un_device_server(dev), dev->busid, timeout_ms,
 		&entry, &dev->info, &len, &status, &why) < 0) {
 		un_log(dev->ctx, LIBUSB_LOG_LEVEL_INFO, "%s", why.text);
-		if (moment_ms_between(begin, clock_now()) < timeout_ms)
-			return LIBUSB_ERROR_NOT_SUPPORTED;
-		un_bus_note_silence(dev->bus);
-		return LIBUSB_ERROR_TIMEOUT;
+		if (status != USBIP_ST_OK)
+			un_bus_note_describes(dev->bus, true);
+		return moment_ms_between(begin, clock_now()) < timeout_ms
+		    ? LIBUSB_ERROR_NOT_SUPPORTED
+		    : LIBUSB_ERROR_TIMEOUT;
 	}
+	un_bus_note_describes(dev->bus, true);
 	r = reader_over(dev->info, len);
 	while (usbip_info_next(&r, &record))
 		add(dev, &record, false);
@@ -201,6 +215,22 @@ is_fetched(struct libusb_device *dev)
 	return yes;
 }
 
+/* The device, when the server does not describe it.  A server that `was_silent`
+ * may just not know that question, and then goes on with others. */
+static int
+fetch_from_device(struct libusb_device *dev, struct un_link *l,
+    bool was_silent)
+{
+	const int rc = l != NULL ? ask_all(dev, l) : import_briefly(dev);
+
+	if (was_silent && (rc == LIBUSB_ERROR_TIMEOUT ||
+			      rc == LIBUSB_ERROR_NO_DEVICE))
+		un_bus_note_silence(dev->bus);
+	else if (was_silent)
+		un_bus_note_describes(dev->bus, false);
+	return rc;
+}
+
 int
 un_device_fetch(struct libusb_device *dev, struct un_link *l)
 {
@@ -210,11 +240,12 @@ un_device_fetch(struct libusb_device *dev, struct un_link *l)
 		return 0;
 	if (l == NULL && moment_before(clock_now(), dev->fetch_again))
 		return dev->fetch_error;
-	if (!un_bus_may_ask(dev->bus))
+	if (l == NULL && !un_bus_may_ask(dev->bus))
 		return LIBUSB_ERROR_TIMEOUT;
-	rc = ask_server(dev);
-	if (rc == LIBUSB_ERROR_NOT_SUPPORTED)
-		rc = l != NULL ? ask_all(dev, l) : import_briefly(dev);
+	rc = un_bus_may_ask(dev->bus) ? ask_server(dev)
+				      : LIBUSB_ERROR_NOT_SUPPORTED;
+	if (rc != 0)
+		rc = fetch_from_device(dev, l, rc == LIBUSB_ERROR_TIMEOUT);
 	dev->fetch_error = rc;
 	dev->fetch_again = moment_after_ms(clock_now(), AGAIN_MS);
 	pthread_mutex_lock(&dev->descs_lock);

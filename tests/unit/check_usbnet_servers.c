@@ -3,13 +3,16 @@
 /* What the drop-in libusb makes of servers that are away, or odd. */
 
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/sock.h"
 #include "unit.h"
 #include "usbnet_rig.h"
 
@@ -101,11 +104,159 @@ START_TEST(standard_error_is_another_file)
 }
 END_TEST
 
+/* ---- A server of another make, in front of the rig's ---- */
+
+/* Knows nothing but the operations of the kernel's server, and neither closes
+ * nor answers when it is asked for something else.  All else goes on to the
+ * rig's server, a thread for each connection. */
+static struct odd {
+	char path[64];
+	int listener;
+	_Atomic unsigned descriptions, lists; /* asked for */
+} odd;
+
+static int
+connect_rig(void)
+{
+	struct sock_addr addr;
+	struct cause why;
+	int fd;
+
+	ck_assert_int_eq(sock_addr_parse(&addr, r.server.path, NULL, &why), 0);
+	fd = sock_connect(&addr, 1000, &why);
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+/* Until one of them ends. */
+static void
+pass_on(int a, int b)
+{
+	struct pollfd pfd[2] = { { .fd = a, .events = POLLIN },
+		{ .fd = b, .events = POLLIN } };
+	uint8_t bytes[4096];
+
+	while (poll(pfd, 2, -1) > 0)
+		for (int i = 0; i < 2; i++) {
+			ssize_t n;
+
+			if (pfd[i].revents == 0)
+				continue;
+			n = recv(pfd[i].fd, bytes, sizeof bytes, 0);
+			if (n <= 0 ||
+			    sock_send_all(pfd[!i].fd, bytes, (size_t)n) < 0)
+				return;
+		}
+}
+
+/* A list of the rig's, and no end of the connection. */
+static void
+send_one_list(int fd, int rig)
+{
+	uint8_t bytes[4096];
+	ssize_t n;
+
+	shutdown(rig, SHUT_WR);
+	while ((n = recv(rig, bytes, sizeof bytes, 0)) > 0)
+		sock_send_all(fd, bytes, (size_t)n);
+}
+
+static void *
+serve_one(void *arg)
+{
+	const int fd = (int)(intptr_t)arg, rig = connect_rig();
+	uint8_t head[USBIP_OP_SIZE];
+	struct usbip_op op = { 0 };
+
+	if (sock_recv_all(fd, head, sizeof head) == 0)
+		usbip_op_decode(&op, head);
+	if (op.code == USBIP_REQ_DEVINFO) {
+		odd.descriptions++;
+	} else if (op.code == USBIP_REQ_DEVLIST) {
+		odd.lists++;
+		op.status = 0;
+		usbip_op_encode(head, &op);
+		sock_send_all(rig, head, sizeof head);
+		send_one_list(fd, rig);
+	} else {
+		sock_send_all(rig, head, sizeof head);
+		pass_on(fd, rig);
+		shutdown(fd, SHUT_RDWR);
+	}
+	while (recv(fd, head, sizeof head, 0) > 0)
+		;
+	close(rig);
+	close(fd);
+	return NULL;
+}
+
+static void *
+serve(void *arg)
+{
+	pthread_t thread;
+	int fd;
+
+	while ((fd = accept(odd.listener, NULL, NULL)) >= 0)
+		if (pthread_create(&thread, NULL, serve_one,
+			(void *)(intptr_t)fd) == 0)
+			pthread_detach(thread);
+	return arg;
+}
+
+/* With the rig's device behind it; each process has one. */
+static void
+open_odd(void)
+{
+	struct sock_addr addr;
+	struct cause why;
+	pthread_t thread;
+	char text[80];
+
+	usbnet_serve(&r);
+	snprintf(odd.path, sizeof odd.path, "/tmp/usbnet-odd-%d",
+	    (int)getpid());
+	snprintf(text, sizeof text, "unix:%s", odd.path);
+	ck_assert_int_eq(sock_addr_parse(&addr, text, NULL, &why), 0);
+	odd.listener = sock_listen(&addr, 0600, 64, &why);
+	ck_assert_int_ge(odd.listener, 0);
+	usbnet_set_servers(text);
+	setenv("USBNET_TIMEOUT", "300", 1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, serve, NULL), 0);
+	pthread_detach(thread);
+}
+
+static void
+close_odd(void)
+{
+	unlink(odd.path);
+	usbnet_close(&r);
+}
+
+/* The device is asked in its place; the question is not repeated. */
+START_TEST(it_does_not_know_descriptions)
+{
+	open_odd();
+	ck_assert_int_eq(libusb_init(&r.ctx), 0);
+	for (unsigned i = 1; i <= 3; i++) {
+		r.h = libusb_open_device_with_vid_pid(r.ctx, USBNET_VENDOR,
+		    USBNET_PRODUCT);
+		ck_assert_ptr_nonnull(r.h);
+		ck_assert_uint_eq(odd.descriptions, 1);
+		ck_assert_uint_ge(usbnet_count(&r, &r.dev.submits), i);
+		libusb_close(r.h);
+		rig_await(&r.dev, &r.dev.released, i);
+	}
+	r.h = NULL;
+	close_odd();
+}
+END_TEST
+
 int
 main(void)
 {
 	Suite *s = suite_create("usbnet servers");
 	TCase *words = tcase_create("words");
+	TCase *others = tcase_create("others");
 
 	tcase_set_timeout(words, 2 * RIG_PATIENCE_S);
 	tcase_add_test(words, it_says_who_is_away);
@@ -113,5 +264,8 @@ main(void)
 	tcase_add_test(words, who_reads_what_it_says_has_stopped);
 	tcase_add_test(words, standard_error_is_another_file);
 	suite_add_tcase(s, words);
+	tcase_set_timeout(others, 2 * RIG_PATIENCE_S);
+	tcase_add_test(others, it_does_not_know_descriptions);
+	suite_add_tcase(s, others);
 	return unit_run(s);
 }
