@@ -50,6 +50,8 @@ struct libusb_device {
 	bool fetched;                 /* under it: all are there */
 	struct moment fetch_again;    /* under `opening`: not before... */
 	int fetch_error;              /* ...and why not */
+	bool is_made;                 /* under it: */
+	uint8_t made[LIBUSB_DT_DEVICE_SIZE]; /* for want of the device's own */
 };
 
 /* ---- The list (the context's lock) ---- */

@@ -254,18 +254,19 @@ un_device_fetch(struct libusb_device *dev, struct un_link *l)
 	return rc;
 }
 
-/* What a list tells, in the form of a descriptor. */
+/* What a list tells, in the form of a descriptor: until the device's own can be
+ * had.  Once, since the program may read it already. */
 static void
 make_device_descriptor(struct libusb_device *dev)
 {
 	const struct usbip_device_entry *e = &dev->entry;
-	uint8_t bytes[LIBUSB_DT_DEVICE_SIZE];
-	const struct usbip_info_record record = { .type = LIBUSB_DT_DEVICE,
-		.bytes = bytes, .length = sizeof bytes };
 	const bool is_super = dev->speed >= LIBUSB_SPEED_SUPER;
-	struct writer w = writer_over(bytes, sizeof bytes);
+	struct writer w = writer_over(dev->made, sizeof dev->made);
 
-	write_u8(&w, sizeof bytes);
+	if (dev->is_made)
+		return;
+	dev->is_made = true;
+	write_u8(&w, sizeof dev->made);
 	write_u8(&w, LIBUSB_DT_DEVICE);
 	write_le16(&w, is_super ? 0x0300 : 0x0200);
 	write_u8(&w, e->device_class);
@@ -277,7 +278,6 @@ make_device_descriptor(struct libusb_device *dev)
 	write_le16(&w, e->release);
 	write_zeros(&w, 3); /* strings: none known */
 	write_u8(&w, e->configurations);
-	add(dev, &record, true);
 }
 
 static bool
@@ -313,7 +313,9 @@ un_device_descriptor_bytes(libusb_device *dev, uint8_t type, uint8_t index,
 		rc = 0;
 	} else if (type == LIBUSB_DT_DEVICE) {
 		make_device_descriptor(dev);
-		rc = get(dev, &key, bytes, len) ? 0 : LIBUSB_ERROR_NO_MEM;
+		*bytes = dev->made;
+		*len = sizeof dev->made;
+		rc = 0;
 	} else if (rc == 0) {
 		rc = LIBUSB_ERROR_NOT_FOUND;
 	}

@@ -251,6 +251,29 @@ START_TEST(it_does_not_know_descriptions)
 }
 END_TEST
 
+/* What had to be made up gives way to what the device says. */
+START_TEST(descriptors_that_come_late)
+{
+	struct libusb_device_descriptor d;
+	libusb_device **list;
+
+	usbnet_serve(&r);
+	r.dev.desc.info = NULL;
+	usbip_server_update(r.server.server, &r.dev.dev, &r.dev.desc);
+	ck_assert_int_eq(libusb_init(&r.ctx), 0);
+	ck_assert_int_eq(libusb_get_device_list(r.ctx, &list), 1);
+	ck_assert_int_eq(libusb_get_device_descriptor(list[0], &d), 0);
+	ck_assert_uint_eq(d.iSerialNumber, 0);
+	r.dev.desc.info = r.info;
+	usbip_server_update(r.server.server, &r.dev.dev, &r.dev.desc);
+	ck_assert_int_eq(libusb_open(list[0], &r.h), 0);
+	ck_assert_int_eq(libusb_get_device_descriptor(list[0], &d), 0);
+	ck_assert_uint_eq(d.iSerialNumber, 3);
+	libusb_free_device_list(list, 1);
+	usbnet_close(&r);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -266,6 +289,7 @@ main(void)
 	suite_add_tcase(s, words);
 	tcase_set_timeout(others, 2 * RIG_PATIENCE_S);
 	tcase_add_test(others, it_does_not_know_descriptions);
+	tcase_add_test(others, descriptors_that_come_late);
 	suite_add_tcase(s, others);
 	return unit_run(s);
 }
