@@ -215,12 +215,14 @@ send_some(struct importer *imp)
 
 	mh.msg_iovlen = gather(imp, iov);
 	n = sendmsg(imp->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n >= 0)
+	if (n >= 0) {
+		imp->sent += (uint64_t)n;
 		drop_sent(imp, (size_t)n);
-	else if (errno == EAGAIN)
+	} else if (errno == EAGAIN) {
 		return false;
-	else if (errno != EINTR)
+	} else if (errno != EINTR) {
 		importer_break(imp);
+	}
 	return true;
 }
 

@@ -122,6 +122,7 @@ struct importer {
 	struct qnode *backlog;
 	struct qnode **backlog_end;
 	size_t backlog_sent; /* bytes of its first item that have gone */
+	uint64_t sent;       /* bytes in all */
 
 	/* ---- The receiver's ---- */
 	bool is_sender; /* it could not send all, or waits for more to send */
@@ -131,6 +132,7 @@ struct importer {
 	bool small;     /* the newest answer is */
 	uint8_t buffer[IMPORTER_BUFFER];
 	size_t buffered, taken;
+	uint64_t received; /* bytes in all */
 	struct importer_urb *filling; /* whose payload is being received */
 	uint32_t filled, fill_data, fill_iso;
 	/* Answered URBs, in the order of their answers, which is the order in

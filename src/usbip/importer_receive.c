@@ -213,6 +213,7 @@ receive(struct importer *imp)
 		imp->drained = true;
 		return n < 0 && (errno == EAGAIN || errno == EINTR);
 	}
+	imp->received += (uint64_t)n;
 	imp->drained = (size_t)n < direct + room;
 	if ((size_t)n > direct)
 		imp->buffered += (size_t)n - direct;
