@@ -25,11 +25,11 @@ struct exchange {
 
 /*
  * Waits for something on the link, or for the waker, and moves what can be
- * moved.  False when the deadline has passed.  Under the link's lock, which is
- * let go meanwhile.
+ * moved.  False when the link's patience with what was asked at `asked` is over.
+ * Under the link's lock, which is let go meanwhile.
  */
 static bool
-pump(struct un_link *l, struct waker *waker, struct moment deadline)
+pump(struct un_link *l, struct waker *waker, struct moment asked, int most)
 {
 	struct pollfd pfd[2] = {
 		{ .fd = l->fd, .events = l->ops->events(l) },
@@ -37,7 +37,8 @@ pump(struct un_link *l, struct waker *waker, struct moment deadline)
 	};
 	const bool ready = l->lost || l->ops->ready(l);
 	const int timeout =
-	    ready ? 0 : moment_poll_timeout(clock_now(), deadline);
+	    ready ? 0 : moment_poll_timeout(clock_now(),
+			    un_link_patience(l, asked, most));
 	bool lost;
 
 	pthread_mutex_unlock(&l->lock);
@@ -52,7 +53,7 @@ pump(struct un_link *l, struct waker *waker, struct moment deadline)
 	}
 	if (!TAILQ_EMPTY(&l->done))
 		un_wake(l->ctx);
-	return moment_before(clock_now(), deadline);
+	return moment_before(clock_now(), un_link_patience(l, asked, most));
 }
 
 /* The server does not answer any more. */
@@ -61,9 +62,7 @@ lose(struct un_link *l)
 {
 	if (l->lost)
 		return;
-	l->lost = true;
-	l->ops->abort(l);
-	un_link_end_line(l);
+	un_link_lose(l);
 	pthread_mutex_unlock(&l->lock);
 	un_link_tell_lost(l);
 	pthread_mutex_lock(&l->lock);
@@ -85,28 +84,28 @@ complete(struct importer_urb *urb)
 static void
 run(struct un_link *l, struct exchange *x)
 {
-	const int timeout_ms = l->ctx->timeout_ms;
-	struct moment deadline = moment_after_ms(clock_now(), timeout_ms);
+	struct moment asked = clock_now();
 	bool in_time = true, begun = false;
 
 	while (!l->lost && in_time && !begun) {
 		begun = l->ops->submit(l, &x->urb, false);
 		if (!begun)
-			in_time = pump(l, x->waker, deadline);
+			in_time = pump(l, x->waker, asked, UN_PATIENCE_ANSWER);
 	}
 	if (!begun) {
 		x->urb.status = l->lost ? USBIP_ESHUTDOWN : USBIP_ETIMEDOUT;
 		return;
 	}
 	while (!x->over && in_time)
-		in_time = pump(l, x->waker, deadline);
+		in_time = pump(l, x->waker, asked, UN_PATIENCE_ANSWER);
 	if (x->over)
 		return;
 	l->ops->unlink(l, &x->urb);
-	deadline = moment_after_ms(clock_now(), timeout_ms);
-	while (!x->over && pump(l, x->waker, deadline))
+	asked = clock_now();
+	while (!x->over && pump(l, x->waker, asked, UN_PATIENCE_RETURN))
 		;
-	lose(l);
+	if (!x->over)
+		lose(l);
 }
 
 static int
@@ -193,15 +192,15 @@ take_back_all(struct un_link *l, struct libusb_device_handle *h)
 void
 un_link_retire(struct un_link *l, struct libusb_device_handle *h)
 {
-	const struct moment deadline =
-	    moment_after_ms(clock_now(), l->ctx->timeout_ms);
+	const struct moment asked = clock_now();
 	struct waker *waker;
 
 	take_back_all(l, h);
 	if (!has_flying(l, h))
 		return;
 	waker = waker_new();
-	while (waker != NULL && has_flying(l, h) && pump(l, waker, deadline))
+	while (waker != NULL && has_flying(l, h) &&
+	    pump(l, waker, asked, UN_PATIENCE_RETURN))
 		;
 	if (has_flying(l, h))
 		lose(l);

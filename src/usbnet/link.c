@@ -54,20 +54,31 @@ un_link_end_line(struct un_link *l)
 	}
 }
 
-bool
-un_link_work(struct un_link *l)
+void
+un_link_lose(struct un_link *l)
 {
-	if (l->lost)
-		return true;
-	if (l->ops->work(l)) {
-		if (!TAILQ_EMPTY(&l->line))
-			take_from_line(l);
-		return true;
-	}
 	l->lost = true;
 	l->ops->abort(l);
 	un_link_end_line(l);
-	return false;
+}
+
+bool
+un_link_work(struct un_link *l)
+{
+	uint64_t moved;
+	bool good;
+
+	if (l->lost)
+		return true;
+	moved = l->ops->moved(l);
+	good = l->ops->work(l);
+	if (l->ops->moved(l) != moved)
+		l->moved_at = clock_now();
+	if (!good)
+		un_link_lose(l);
+	else if (!TAILQ_EMPTY(&l->line))
+		take_from_line(l);
+	return good;
 }
 
 void
@@ -109,6 +120,35 @@ un_link_close(struct un_link *l)
 
 /* ---- Timeouts ---- */
 
+struct moment
+un_link_patience(const struct un_link *l, struct moment asked, int most)
+{
+	const int ms = l->ctx->timeout_ms;
+	const struct moment from =
+	    moment_before(asked, l->moved_at) ? l->moved_at : asked;
+
+	return moment_earlier(moment_after_ms(from, ms),
+	    moment_after_ms(asked, (int64_t)most * ms));
+}
+
+/* For want of memory it may wait without limit. */
+static void
+await_return(struct un_link *l, struct un_transfer *t)
+{
+	un_timers_drop(&l->timers, &t->timer);
+	t->timer.deadline =
+	    un_link_patience(l, t->asked_back, UN_PATIENCE_RETURN);
+	(void)un_timers_add(&l->timers, &t->timer);
+}
+
+void
+un_link_ask_back(struct un_link *l, struct un_transfer *t)
+{
+	l->ops->unlink(l, &t->urb);
+	t->asked_back = clock_now();
+	await_return(l, t);
+}
+
 static struct un_transfer *
 transfer_of_timer(struct un_timer *timer)
 {
@@ -116,7 +156,21 @@ transfer_of_timer(struct un_timer *timer)
 	    offsetof(struct un_transfer, timer));
 }
 
-void
+static void
+run_out(struct un_link *l, struct un_transfer *t)
+{
+	t->timed_out = true;
+	if (t->state == UN_FLYING) {
+		un_link_ask_back(l, t);
+		return;
+	}
+	TAILQ_REMOVE(&l->line, t, place);
+	t->urb.status = USBIP_ECONNRESET;
+	t->urb.actual = 0;
+	un_transfer_done(l, t);
+}
+
+bool
 un_link_expire(struct un_link *l, struct moment now)
 {
 	struct un_timer *first;
@@ -125,18 +179,17 @@ un_link_expire(struct un_link *l, struct moment now)
 	    !moment_before(now, first->deadline)) {
 		struct un_transfer *t = transfer_of_timer(first);
 
-		un_timers_drop(&l->timers, first);
-		if (!t->cancelled)
-			t->timed_out = true;
-		if (t->state == UN_FLYING) {
-			l->ops->unlink(l, &t->urb);
+		if (!t->cancelled && !t->timed_out) {
+			run_out(l, t);
 			continue;
 		}
-		TAILQ_REMOVE(&l->line, t, place);
-		t->urb.status = USBIP_ECONNRESET;
-		t->urb.actual = 0;
-		un_transfer_done(l, t);
+		await_return(l, t); /* longer, if the server still works */
+		if (!moment_before(now, t->timer.deadline)) {
+			un_link_lose(l);
+			return false;
+		}
 	}
+	return true;
 }
 
 /* ---- Endpoints ---- */

@@ -41,6 +41,8 @@ struct un_link_ops {
 	void (*unlink)(struct un_link *l, struct importer_urb *urb);
 	/* Moves what can be moved.  False: the connection is lost. */
 	bool (*work)(struct un_link *l);
+	/* Bytes that have come and gone, in all. */
+	uint64_t (*moved)(struct un_link *l);
 	/* work() is worth a call although poll() says nothing. */
 	bool (*ready)(struct un_link *l);
 	/* What to poll un_link.fd for. */
@@ -72,6 +74,7 @@ struct un_link {
 	pthread_mutex_t lock;
 	bool lost;    /* takes no more; what was in flight has completed */
 	bool closing; /* what completes goes nowhere */
+	struct moment moved_at;     /* work() has last moved something */
 	struct un_transfers flying; /* handed to ops->submit() */
 	struct un_transfers line;   /* there was no room for them yet */
 	struct un_transfers done;   /* for the handler of events */
@@ -92,9 +95,23 @@ void un_link_close(struct un_link *l);
 
 /* ---- Under the lock ---- */
 
+/*
+ * Until when an answer to what was asked at `asked` is to be waited for:
+ * USBNET_TIMEOUT from then, or from when the link has last moved something,
+ * since the question may stand in a long line; but `most` times that at most.
+ */
+enum {
+	UN_PATIENCE_ANSWER = 4, /* a device may be slow, too */
+	UN_PATIENCE_RETURN = 20, /* giving a URB back is the server's own */
+};
+struct moment un_link_patience(const struct un_link *l, struct moment asked,
+    int most);
+
 /* Works, and takes in those that wait for room.  False: it has just been found
  * to be lost; say so with un_link_tell_lost(). */
 bool un_link_work(struct un_link *l);
+/* The same end, because the server does not answer. */
+void un_link_lose(struct un_link *l);
 /* The link is lost: those who wait for room on it go, too. */
 void un_link_end_line(struct un_link *l);
 /* A handle is closed, and others stay: takes back its transfers.  Waits until
@@ -105,8 +122,11 @@ void un_link_learn_endpoints(struct un_link *l);
 /* A request on the control endpoint has succeeded: it may have been one that
  * changes the configuration or an alternate setting. */
 void un_link_note_request(struct un_link *l, const uint8_t setup[8]);
-/* Timers that have run out. */
-void un_link_expire(struct un_link *l, struct moment now);
+/* Asks a transfer in flight back.  When that is not answered, un_link_expire()
+ * loses the link: its timer is set anew. */
+void un_link_ask_back(struct un_link *l, struct un_transfer *t);
+/* Timers that have run out.  False: it has just been found to be lost. */
+bool un_link_expire(struct un_link *l, struct moment now);
 
 /* ---- Not under it ---- */
 
@@ -115,9 +135,8 @@ void un_link_tell_lost(struct un_link *l);
 
 /*
  * A control request of the library's own, in whatever thread, also inside event
- * handling.  Bytes moved, or LIBUSB_ERROR_*.  Waits for USBNET_TIMEOUT at most;
- * a server that does not even take the request back in that time loses the
- * link.
+ * handling.  Bytes moved, or LIBUSB_ERROR_*.  Waits for the link's patience; a
+ * server that does not even take the request back loses the link.
  */
 int un_link_control(struct un_link *l, uint8_t request_type, uint8_t request,
     uint16_t value, uint16_t index, void *data, uint16_t length);

@@ -49,6 +49,15 @@ do_work(struct un_link *l)
 	return importer_work(importer_of(l));
 }
 
+/* All under the link's lock, so there is one sender. */
+static uint64_t
+do_moved(struct un_link *l)
+{
+	const struct importer *imp = importer_of(l);
+
+	return imp->sent + imp->received;
+}
+
 static bool
 do_ready(struct un_link *l)
 {
@@ -85,6 +94,7 @@ static const struct un_link_ops ops = {
 	.flush = do_flush,
 	.unlink = do_unlink,
 	.work = do_work,
+	.moved = do_moved,
 	.ready = do_ready,
 	.events = do_events,
 	.abort = do_abort,

@@ -326,13 +326,16 @@ expire(struct libusb_context *ctx)
 	pthread_mutex_unlock(&ctx->timer);
 	for (struct un_link *l = first_link(ctx); l != NULL; l = l->next) {
 		struct un_timer *first;
+		bool lost;
 
 		pthread_mutex_lock(&l->lock);
-		un_link_expire(l, now);
+		lost = !un_link_expire(l, now);
 		first = un_timers_first(&l->timers);
 		if (first != NULL)
 			next = moment_earlier(next, first->deadline);
 		pthread_mutex_unlock(&l->lock);
+		if (lost)
+			un_link_tell_lost(l);
 	}
 	next = moment_earlier(next, un_buses_expire(ctx, now));
 	un_timer_set(ctx, next);

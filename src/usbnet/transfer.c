@@ -176,6 +176,7 @@ libusb_cancel_transfer(struct libusb_transfer *transfer)
 	/* Acquire: pairs with the claim. */
 	struct un_link *l =
 	    atomic_load_explicit(&t->link, memory_order_acquire);
+	struct moment deadline = MOMENT_NEVER;
 	int rc = LIBUSB_ERROR_NOT_FOUND;
 	bool wake = false;
 
@@ -184,7 +185,8 @@ libusb_cancel_transfer(struct libusb_transfer *transfer)
 	pthread_mutex_lock(&l->lock);
 	if (t->state == UN_FLYING && !t->cancelled && !t->timed_out) {
 		t->cancelled = true;
-		l->ops->unlink(l, &t->urb);
+		un_link_ask_back(l, t);
+		deadline = t->timer.deadline;
 		wake = l->ops->events(l) != POLLIN;
 		rc = 0;
 	} else if (t->state == UN_IN_LINE) {
@@ -197,6 +199,7 @@ libusb_cancel_transfer(struct libusb_transfer *transfer)
 		rc = 0;
 	}
 	pthread_mutex_unlock(&l->lock);
+	un_timer_set(l->ctx, deadline);
 	if (wake)
 		un_wake(l->ctx);
 	return rc;

@@ -39,9 +39,10 @@ struct un_transfer {
 
 	/* ---- The link's lock, while `link` is set ---- */
 	enum un_transfer_state state;
-	bool timed_out, cancelled; /* has been asked back, and why */
+	bool timed_out, cancelled; /* has been asked back, and why... */
+	struct moment asked_back;  /* ...and when */
 	bool orphaned; /* its handle is closed: nobody is called back */
-	struct un_timer timer;
+	struct un_timer timer; /* its time limit; then that for its return */
 	libusb_device_handle *handle;
 	TAILQ_ENTRY(un_transfer) place; /* in one of the link's lists */
 };
