@@ -157,14 +157,41 @@ un_link_control(struct un_link *l, uint8_t request_type, uint8_t request,
 /* ---- Taking back ---- */
 
 static bool
-has_flying(struct un_link *l, struct libusb_device_handle *h)
+has_flying_orphan(const struct un_link *l)
 {
-	struct un_transfer *t;
+	const struct un_transfer *t;
 
 	TAILQ_FOREACH(t, &l->flying, place)
-		if (t->handle == h)
+		if (t->orphaned)
 			return true;
 	return false;
+}
+
+static bool
+is_in(const struct un_transfers *list, const struct un_transfer *t)
+{
+	const struct un_transfer *u;
+
+	TAILQ_FOREACH(u, list, place)
+		if (u == t)
+			return true;
+	return false;
+}
+
+static void
+ask_back(struct un_link *l, struct un_transfer *t)
+{
+	t->orphaned = true;
+	l->ops->unlink(l, &t->urb);
+}
+
+/* From one of the lists of those that do not fly. */
+static void
+take_from(struct un_link *l, struct un_transfers *list, struct un_transfer *t)
+{
+	TAILQ_REMOVE(list, t, place);
+	t->orphaned = true;
+	un_transfer_done(l, t);
 }
 
 static void
@@ -174,36 +201,56 @@ take_back_all(struct un_link *l, struct libusb_device_handle *h)
 	struct un_transfer *t, *next;
 
 	TAILQ_FOREACH(t, &l->flying, place)
-		if (t->handle == h) {
-			t->orphaned = true;
-			l->ops->unlink(l, &t->urb);
-		}
+		if (t->handle == h)
+			ask_back(l, t);
 	for (int i = 0; i < 2; i++)
 		for (t = TAILQ_FIRST(idle[i]); t != NULL; t = next) {
 			next = TAILQ_NEXT(t, place);
-			if (t->handle != h)
-				continue;
-			TAILQ_REMOVE(idle[i], t, place);
-			t->orphaned = true;
-			un_transfer_done(l, t);
+			if (t->handle == h)
+				take_from(l, idle[i], t);
 		}
+}
+
+/* Waits for those that have been asked back; also in a callback, where sending
+ * is put off. */
+static void
+await_orphans(struct un_link *l)
+{
+	const struct moment asked = clock_now();
+	struct waker *waker;
+
+	if (!has_flying_orphan(l))
+		return;
+	waker = waker_new();
+	l->ops->flush(l);
+	while (waker != NULL && has_flying_orphan(l) &&
+	    pump(l, waker, asked, UN_PATIENCE_RETURN))
+		;
+	if (has_flying_orphan(l))
+		lose(l);
+	if (waker != NULL)
+		waker_put(waker);
 }
 
 void
 un_link_retire(struct un_link *l, struct libusb_device_handle *h)
 {
-	const struct moment asked = clock_now();
-	struct waker *waker;
-
 	take_back_all(l, h);
-	if (!has_flying(l, h))
-		return;
-	waker = waker_new();
-	while (waker != NULL && has_flying(l, h) &&
-	    pump(l, waker, asked, UN_PATIENCE_RETURN))
-		;
-	if (has_flying(l, h))
-		lose(l);
-	if (waker != NULL)
-		waker_put(waker);
+	await_orphans(l);
+}
+
+void
+un_link_take_back(struct un_link *l, struct un_transfer *t)
+{
+	struct un_transfers *const idle[] = { &l->line, &l->done,
+		&l->ctx->done };
+
+	if (is_in(&l->flying, t))
+		ask_back(l, t);
+	for (int i = 0; i < 3; i++)
+		if (is_in(idle[i], t)) {
+			take_from(l, idle[i], t);
+			break;
+		}
+	await_orphans(l);
 }

@@ -115,8 +115,10 @@ void un_link_lose(struct un_link *l);
 /* The link is lost: those who wait for room on it go, too. */
 void un_link_end_line(struct un_link *l);
 /* A handle is closed, and others stay: takes back its transfers.  Waits until
- * the server has let go of them. */
+ * the server has let go of them.  The events lock's owner. */
 void un_link_retire(struct un_link *l, struct libusb_device_handle *h);
+/* The same with one transfer, whose memory is about to go. */
+void un_link_take_back(struct un_link *l, struct un_transfer *t);
 /* Reads the endpoints of the current settings out of the descriptors. */
 void un_link_learn_endpoints(struct un_link *l);
 /* A request on the control endpoint has succeeded: it may have been one that

@@ -35,11 +35,41 @@ libusb_alloc_transfer(int iso_packets)
 	return un_transfer_public(t);
 }
 
+/*
+ * One that is freed while it is submitted.  It must not be, but some programs
+ * (librtlsdr) go by cancel's NOT_FOUND: to them nothing is in flight any more,
+ * as with a kernel, where a cancelled transfer has ended at once.
+ */
+static void
+take_back(struct un_transfer *t)
+{
+	/* Acquire: pairs with the claim. */
+	struct un_link *l =
+	    atomic_load_explicit(&t->link, memory_order_acquire);
+	struct libusb_context *ctx;
+	bool entered;
+
+	if (l == NULL)
+		return;
+	ctx = l->ctx;
+	entered = un_events_enter(ctx);
+	/* Again: it may have ended, and its link, too, before that. */
+	l = atomic_load_explicit(&t->link, memory_order_acquire);
+	if (l != NULL) {
+		pthread_mutex_lock(&l->lock);
+		un_link_take_back(l, t);
+		pthread_mutex_unlock(&l->lock);
+	}
+	if (entered)
+		un_events_leave(ctx);
+}
+
 void
 libusb_free_transfer(struct libusb_transfer *transfer)
 {
 	if (transfer == NULL)
 		return;
+	take_back(un_transfer_of(transfer));
 	if ((transfer->flags & LIBUSB_TRANSFER_FREE_BUFFER) != 0)
 		free(transfer->buffer);
 	free(un_transfer_of(transfer));

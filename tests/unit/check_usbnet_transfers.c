@@ -236,6 +236,34 @@ START_TEST(close_takes_all_back)
 }
 END_TEST
 
+/* Not allowed, and done. */
+START_TEST(freed_in_flight)
+{
+	struct timeval none = { 0 };
+
+	usbnet_open(&r);
+	usbnet_transfer_init(&x, &r, EP_IN(RIG_HELD), 100, 0);
+	ck_assert_int_eq(libusb_submit_transfer(x.t), 0);
+	rig_await(&r.dev, &r.dev.held.count, 1);
+	usbnet_transfer_fini(&x);
+	ck_assert_uint_eq(usbnet_count(&r, &r.dev.cancels), 1);
+	/* Some in flight, others in line. */
+	submit_many();
+	free_many();
+	ck_assert_uint_eq(usbnet_count(&r, &r.dev.held.count), 0);
+	/* After a cancel, as librtlsdr has it. */
+	usbnet_transfer_init(&x, &r, EP_IN(RIG_HELD), 100, 0);
+	ck_assert_int_eq(libusb_submit_transfer(x.t), 0);
+	ck_assert_int_eq(libusb_cancel_transfer(x.t), 0);
+	ck_assert_int_eq(libusb_handle_events_timeout(r.ctx, &none), 0);
+	if (libusb_cancel_transfer(x.t) == LIBUSB_ERROR_NOT_FOUND)
+		usbnet_transfer_fini(&x);
+	ck_assert_int_eq(libusb_handle_events_timeout(r.ctx, &none), 0);
+	ck_assert_uint_eq(many_ended, 0);
+	usbnet_close(&r);
+}
+END_TEST
+
 START_TEST(closing_one_handle_leaves_the_other)
 {
 	struct usbnet_transfer y;
@@ -407,6 +435,42 @@ START_TEST(closed_from_the_callback)
 }
 END_TEST
 
+static struct usbnet_transfer other;
+static unsigned held_by_other;
+
+static void
+free_the_other(struct libusb_transfer *t)
+{
+	(void)t;
+	usbnet_transfer_fini(&other);
+	held_by_other = usbnet_count(&r, &r.dev.held.count);
+	x.ended++;
+}
+
+START_TEST(freed_from_another_callback)
+{
+	usbnet_open(&r);
+	usbnet_transfer_init(&x, &r, EP_IN(RIG_HELD), 512, 0);
+	usbnet_transfer_init(&other, &r, EP_IN(RIG_HELD), 512, 0);
+	x.t->callback = free_the_other;
+	/* First in flight, then done. */
+	for (unsigned i = 1; i <= 2; i++) {
+		ck_assert_int_eq(libusb_submit_transfer(x.t), 0);
+		ck_assert_int_eq(libusb_submit_transfer(other.t), 0);
+		rig_await(&r.dev, &r.dev.held.count, 2);
+		for (unsigned n = 0; n < i; n++)
+			rig_finish(&r.dev, 0, 1);
+		usbnet_await(&r, &x, i);
+		ck_assert_uint_eq(held_by_other, 0);
+		ck_assert_uint_eq(other.ended, 0);
+		usbnet_transfer_init(&other, &r, EP_IN(RIG_HELD), 512, 0);
+	}
+	usbnet_transfer_fini(&other);
+	usbnet_transfer_fini(&x);
+	usbnet_close(&r);
+}
+END_TEST
+
 START_TEST(freed_by_the_library)
 {
 	unsigned char *buffer = malloc(64);
@@ -443,6 +507,7 @@ main(void)
 	tcase_add_test(async, time_runs_out);
 	tcase_add_test(async, more_than_there_is_room_for);
 	tcase_add_test(async, close_takes_all_back);
+	tcase_add_test(async, freed_in_flight);
 	tcase_add_test(async, closing_one_handle_leaves_the_other);
 	tcase_add_test(async, isochronous);
 	tcase_add_test(async, bad_transfers);
@@ -451,6 +516,7 @@ main(void)
 	tcase_add_test(inside, inside_a_callback);
 	tcase_add_test(inside, again_from_the_callback);
 	tcase_add_test(inside, closed_from_the_callback);
+	tcase_add_test(inside, freed_from_another_callback);
 	tcase_add_test(inside, freed_by_the_library);
 	suite_add_tcase(s, inside);
 	return unit_run(s);
