@@ -33,7 +33,8 @@ struct un_link_ops {
 	 * Begins on a URB; its complete() comes in work() or abort().  With
 	 * `more`, sending may be put off until flush().  False: not now,
 	 * because so many are under way (complete() makes room), or because
-	 * the connection is lost, which work() will tell.
+	 * the connection is lost, which work() will tell.  Where there is no
+	 * room for endpoint 0, there is none for others.
 	 */
 	bool (*submit)(struct un_link *l, struct importer_urb *urb, bool more);
 	void (*flush)(struct un_link *l);
@@ -76,7 +77,8 @@ struct un_link {
 	bool closing; /* what completes goes nowhere */
 	struct moment moved_at;     /* work() has last moved something */
 	struct un_transfers flying; /* handed to ops->submit() */
-	struct un_transfers line;   /* there was no room for them yet */
+	struct un_transfers line;   /* there was no room for them yet;
+				     * those of endpoint 0 come first */
 	struct un_transfers done;   /* for the handler of events */
 	struct un_timers timers;
 	struct libusb_device_handle *claims[UN_INTERFACES_MAX];

@@ -22,11 +22,26 @@ importer_of(struct un_link *l)
 	return &((struct link_usbip *)l)->imp;
 }
 
+/* Slots that are left to endpoint 0: so that a program whose transfers wait for
+ * data that does not come may still ask the device something. */
+#define CONTROL_SLOTS 16
+
+static bool
+has_room(const struct importer *imp, const struct importer_urb *urb)
+{
+	/* Relaxed: it only changes under the link's lock. */
+	return urb->endpoint == 0 ||
+	    atomic_load_explicit(&imp->in_flight, memory_order_relaxed) <
+	    IMPORTER_URBS_MAX - CONTROL_SLOTS;
+}
+
 static bool
 do_submit(struct un_link *l, struct importer_urb *urb, bool more)
 {
 	struct importer *imp = importer_of(l);
 
+	if (!has_room(imp, urb))
+		return false;
 	importer_cork(imp, more);
 	return importer_submit(imp, &urb, 1, false);
 }

@@ -128,6 +128,40 @@ set_timer(struct un_link *l, struct un_transfer *t, unsigned timeout_ms)
 	return un_timers_add(&l->timers, &t->timer) ? 0 : LIBUSB_ERROR_NO_MEM;
 }
 
+static bool
+is_control(const struct un_transfer *t)
+{
+	return t->urb.endpoint == 0;
+}
+
+/* Where it would stand in line: the one before it, or NULL. */
+static struct un_transfer *
+before_in_line(const struct un_link *l, const struct un_transfer *t)
+{
+	struct un_transfer *last = NULL, *u;
+
+	if (!is_control(t))
+		return TAILQ_LAST(&l->line, un_transfers);
+	TAILQ_FOREACH(u, &l->line, place) {
+		if (!is_control(u))
+			break;
+		last = u;
+	}
+	return last;
+}
+
+static void
+line_up(struct un_link *l, struct un_transfer *t)
+{
+	struct un_transfer *before = before_in_line(l, t);
+
+	if (before != NULL)
+		TAILQ_INSERT_AFTER(&l->line, before, t, place);
+	else
+		TAILQ_INSERT_HEAD(&l->line, t, place);
+	t->state = UN_IN_LINE;
+}
+
 /* Under the link's lock.  0, or LIBUSB_ERROR_*. */
 static int
 start(struct un_link *l, struct un_transfer *t, bool more)
@@ -143,11 +177,10 @@ start(struct un_link *l, struct un_transfer *t, bool more)
 	/* First: it may complete before submit() returns. */
 	t->state = UN_FLYING;
 	TAILQ_INSERT_TAIL(&l->flying, t, place);
-	if (TAILQ_EMPTY(&l->line) && l->ops->submit(l, &t->urb, more))
+	if (before_in_line(l, t) == NULL && l->ops->submit(l, &t->urb, more))
 		return 0;
 	TAILQ_REMOVE(&l->flying, t, place);
-	TAILQ_INSERT_TAIL(&l->line, t, place);
-	t->state = UN_IN_LINE;
+	line_up(l, t);
 	return 0;
 }
 
