@@ -270,6 +270,17 @@ libusb_cancel_transfer(struct libusb_transfer *transfer)
 
 /* ---- Its end ---- */
 
+/* A program takes CANCELLED for the echo of its own cancel, and may free all
+ * that it has; so it is none if the server has come to that by itself. */
+static enum libusb_transfer_status
+status_of_return(const struct un_transfer *t)
+{
+	if (t->timed_out)
+		return LIBUSB_TRANSFER_TIMED_OUT;
+	return t->cancelled ? LIBUSB_TRANSFER_CANCELLED
+			    : LIBUSB_TRANSFER_ERROR;
+}
+
 static enum libusb_transfer_status
 status_of(const struct un_transfer *t, int32_t status)
 {
@@ -280,8 +291,7 @@ status_of(const struct un_transfer *t, int32_t status)
 		return LIBUSB_TRANSFER_STALL;
 	case USBIP_ENOENT:
 	case USBIP_ECONNRESET:
-		return t->timed_out ? LIBUSB_TRANSFER_TIMED_OUT
-				    : LIBUSB_TRANSFER_CANCELLED;
+		return status_of_return(t);
 	case USBIP_ESHUTDOWN:
 	case USBIP_ENODEV:
 		return LIBUSB_TRANSFER_NO_DEVICE;
