@@ -13,6 +13,10 @@
 /* libusb_handle_events() waits so long. */
 #define IDLE_S 60
 
+/* What callbacks submit is sent together, unless they take longer than this: a
+ * device must not run dry while a program writes its data to a disk. */
+#define CORKED_US 500
+
 /* ---- The lock ---- */
 
 uintptr_t
@@ -230,17 +234,28 @@ uncork_all(struct libusb_context *ctx)
 	}
 }
 
+static bool
+is_long_ago(struct moment t)
+{
+	return clock_now().ns - t.ns >= CORKED_US * 1000;
+}
+
 /* A callback may close what others of these belong to: they are taken out of
  * the line, too, so it is looked at anew for each. */
 static void
 deliver_all(struct libusb_context *ctx)
 {
+	struct moment sent = clock_now();
 	struct un_transfer *t;
 
 	while ((t = TAILQ_FIRST(&ctx->done)) != NULL) {
 		TAILQ_REMOVE(&ctx->done, t, place);
 		un_transfer_deliver(t);
 		tell_waiters(ctx);
+		if (ctx->corked != NULL && is_long_ago(sent)) {
+			uncork_all(ctx);
+			sent = clock_now();
+		}
 	}
 }
 

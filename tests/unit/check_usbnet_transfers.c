@@ -2,6 +2,7 @@
 
 /* Transfers of the drop-in libusb, as libusb's documentation has them. */
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@
 #define LIMIT_MS 20000
 
 static struct usbnet_rig r;
-static struct usbnet_transfer x;
+static struct usbnet_transfer x, other;
 
 /* ---- One after another ---- */
 
@@ -417,6 +418,46 @@ START_TEST(again_from_the_callback)
 END_TEST
 
 static void
+submit_and_linger(struct libusb_transfer *t)
+{
+	if (++x.ended == 1) {
+		ck_assert_int_eq(libusb_submit_transfer(t), 0);
+		poll(NULL, 0, 5);
+	}
+}
+
+static void
+expect_submitted(struct libusb_transfer *t)
+{
+	(void)t;
+	rig_await(&r.dev, &r.dev.held.count, 1);
+	other.ended++;
+}
+
+/* What a callback submits does not wait for all the others. */
+START_TEST(slow_callbacks)
+{
+	usbnet_open(&r);
+	usbnet_transfer_init(&x, &r, EP_IN(RIG_HELD), 8, 0);
+	usbnet_transfer_init(&other, &r, EP_IN(RIG_HELD), 8, 0);
+	x.t->callback = submit_and_linger;
+	other.t->callback = expect_submitted;
+	ck_assert_int_eq(libusb_submit_transfer(x.t), 0);
+	ck_assert_int_eq(libusb_submit_transfer(other.t), 0);
+	rig_finish(&r.dev, 0, 1);
+	rig_finish(&r.dev, 0, 1);
+	/* Both in one round, or this proves nothing. */
+	poll(NULL, 0, 50);
+	usbnet_await(&r, &other, 1);
+	rig_finish(&r.dev, 0, 1);
+	usbnet_await(&r, &x, 2);
+	usbnet_transfer_fini(&other);
+	usbnet_transfer_fini(&x);
+	usbnet_close(&r);
+}
+END_TEST
+
+static void
 close_the_device(struct libusb_transfer *t)
 {
 	libusb_close(t->dev_handle);
@@ -444,7 +485,6 @@ START_TEST(closed_from_the_callback)
 }
 END_TEST
 
-static struct usbnet_transfer other;
 static unsigned held_by_other;
 
 static void
@@ -524,6 +564,7 @@ main(void)
 	tcase_set_timeout(inside, 2 * RIG_PATIENCE_S);
 	tcase_add_test(inside, inside_a_callback);
 	tcase_add_test(inside, again_from_the_callback);
+	tcase_add_test(inside, slow_callbacks);
 	tcase_add_test(inside, closed_from_the_callback);
 	tcase_add_test(inside, freed_from_another_callback);
 	tcase_add_test(inside, freed_by_the_library);
