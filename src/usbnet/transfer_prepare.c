@@ -105,6 +105,10 @@ un_transfer_prepare(struct un_transfer *t, const struct un_link *l)
 		t->urb.interval = interval_of(l, public->endpoint);
 		break;
 	case LIBUSB_TRANSFER_TYPE_BULK:
+		/* The endpoint may be an interrupt endpoint all the same, as
+		 * usbfs allows; a bulk endpoint's is 0. */
+		t->urb.interval =
+		    l->endpoints[un_endpoint_index(public->endpoint)].interval;
 		break;
 	case LIBUSB_TRANSFER_TYPE_BULK_STREAM:
 		return LIBUSB_ERROR_NOT_SUPPORTED;

@@ -42,6 +42,23 @@ START_TEST(sync_moves_bytes)
 }
 END_TEST
 
+/* Programs ask so, and usbfs lets them; the kernel's server does not submit an
+ * interrupt URB without its interval. */
+START_TEST(bulk_transfers_on_an_interrupt_endpoint)
+{
+	unsigned char buffer[8];
+
+	usbnet_open(&r);
+	ck_assert_int_eq(libusb_bulk_transfer(r.h, EP_IN(RIG_PARTIAL), buffer,
+	    sizeof buffer, NULL, 50), LIBUSB_ERROR_TIMEOUT);
+	ck_assert_uint_eq(usbnet_count(&r, &r.dev.interval), 8);
+	ck_assert_int_eq(libusb_bulk_transfer(r.h, EP_IN(RIG_INSTANT), buffer,
+	    sizeof buffer, NULL, LIMIT_MS), 0);
+	ck_assert_uint_eq(usbnet_count(&r, &r.dev.interval), 0);
+	usbnet_close(&r);
+}
+END_TEST
+
 START_TEST(sync_fails_as_documented)
 {
 	unsigned char buffer[64];
@@ -546,6 +563,7 @@ main(void)
 
 	tcase_set_timeout(sync, 2 * RIG_PATIENCE_S);
 	tcase_add_test(sync, sync_moves_bytes);
+	tcase_add_test(sync, bulk_transfers_on_an_interrupt_endpoint);
 	tcase_add_test(sync, sync_fails_as_documented);
 	suite_add_tcase(s, sync);
 	tcase_set_timeout(async, 2 * RIG_PATIENCE_S);

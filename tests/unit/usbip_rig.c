@@ -219,6 +219,7 @@ count_submit(struct rig_device *d, struct usbip_urb *u)
 {
 	pthread_mutex_lock(&d->lock);
 	d->submits++;
+	d->interval = (unsigned)u->interval;
 	if (u->backend == NULL) {
 		u->backend = malloc(1);
 		d->made++;
