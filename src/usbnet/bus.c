@@ -226,14 +226,20 @@ start_now(struct un_bus *b)
 }
 
 /* Soon, not now: the server has to notice the loss, too. */
-void
-un_bus_ask_again(struct un_bus *b)
+static void
+ask_soon(struct un_bus *b)
 {
 	if (b->state == UN_BUS_CONNECTING || b->state == UN_BUS_RECEIVING)
 		return;
 	un_bus_stop(b);
 	b->deadline = moment_after_ms(clock_now(), AWAY_WAIT_MS);
 	un_timer_set(b->ctx, b->deadline);
+}
+
+void
+un_bus_ask_again(struct un_bus *b)
+{
+	with_notice(b, ask_soon);
 }
 
 void
@@ -382,7 +388,9 @@ un_buses_close(struct libusb_context *ctx)
 	for (size_t i = 0; i < ctx->bus_count; i++) {
 		struct un_bus *b = &ctx->buses[i];
 
-		un_bus_stop(b);
+		pthread_mutex_lock(&ctx->lock);
+		with_notice(b, un_bus_stop);
+		pthread_mutex_unlock(&ctx->lock);
 		b->deadline = MOMENT_NEVER;
 		un_list_fini(&b->list);
 		if (b->hosts != NULL)

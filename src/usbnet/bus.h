@@ -38,7 +38,8 @@ struct moment un_buses_expire(struct libusb_context *ctx, struct moment now);
 
 struct un_bus *un_bus_at(struct libusb_context *ctx, size_t i);
 struct pollfd un_bus_pollfd(const struct un_bus *b);
-/* A device of it has left without the server's saying so. */
+/* A device of it has left without the server's saying so.  Lets the lock go to
+ * tell the program of its descriptors. */
 void un_bus_ask_again(struct un_bus *b);
 
 /* After a fork, in the child: gives up the inherited sockets. */

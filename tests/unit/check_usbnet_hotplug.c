@@ -305,6 +305,56 @@ START_TEST(kicked_and_back)
 }
 END_TEST
 
+/* What the program has been told to poll, by descriptor. */
+static bool polled[256];
+
+static void
+on_added(int fd, short events, void *arg)
+{
+	ck_assert_ptr_eq(arg, &r);
+	ck_assert_int_ne(events, 0);
+	ck_assert(fd < 256 && !polled[fd]);
+	polled[fd] = true;
+}
+
+static void
+on_removed(int fd, void *arg)
+{
+	ck_assert_ptr_eq(arg, &r);
+	ck_assert(fd < 256 && polled[fd]);
+	polled[fd] = false;
+}
+
+/* Whatever is closed has been taken back, until the context's end. */
+START_TEST(what_the_program_polls)
+{
+	const struct libusb_pollfd **fds;
+
+	start(0);
+	fds = libusb_get_pollfds(r.ctx);
+	for (int i = 0; fds[i] != NULL; i++)
+		polled[fds[i]->fd] = true;
+	libusb_free_pollfds(fds);
+	libusb_set_pollfd_notifiers(r.ctx, on_added, on_removed, &r);
+	r.h = libusb_open_device_with_vid_pid(r.ctx, USBNET_VENDOR,
+	    USBNET_PRODUCT);
+	ck_assert_ptr_nonnull(r.h);
+	ck_assert(usbip_server_kick(r.server.server, "3-1"));
+	usbnet_await_count(r.ctx, &arrived, 1);
+	fds = libusb_get_pollfds(r.ctx);
+	for (int i = 0; fds[i] != NULL; i++) {
+		ck_assert(polled[fds[i]->fd]);
+		polled[fds[i]->fd] = false;
+	}
+	for (int i = 0; i < 256; i++)
+		ck_assert_msg(!polled[i], "%d is not open any more", i);
+	for (int i = 0; fds[i] != NULL; i++)
+		polled[fds[i]->fd] = true;
+	libusb_free_pollfds(fds);
+	usbnet_close(&r);
+}
+END_TEST
+
 START_TEST(the_server_goes_and_comes_back)
 {
 	struct cause why;
@@ -476,6 +526,7 @@ main(void)
 	tcase_set_timeout(loss, 2 * RIG_PATIENCE_S);
 	tcase_add_test(loss, unplugged_with_transfers_in_flight);
 	tcase_add_test(loss, kicked_and_back);
+	tcase_add_test(loss, what_the_program_polls);
 	tcase_add_test(loss, the_server_goes_and_comes_back);
 	tcase_add_test(loss, a_server_that_hangs_costs_its_time_once);
 	tcase_add_test(loss, a_server_that_stops_answering);
