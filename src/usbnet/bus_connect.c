@@ -3,7 +3,6 @@
 /* One server: connecting, asking, and being told, without waiting. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,6 +16,8 @@
 /* A server that does not push is asked this often, while somebody wants to
  * know. */
 #define POLL_MS 1000
+/* So many bytes in one go. */
+#define RECEIVE_MAX 65536
 /* A server that is away: pauses between attempts, growing up to the last. */
 static const int away_pauses_ms[] = { 100, 200, 500, 1000, 2000, 5000 };
 #define AWAY_PAUSES (sizeof away_pauses_ms / sizeof away_pauses_ms[0])
@@ -87,16 +88,11 @@ resolve(struct un_bus *b)
 	return false;
 }
 
+/* Close-on-exec at once: another thread may be starting a program. */
 static int
 open_socket(int family)
 {
-	const int fd = socket(family, SOCK_STREAM, 0);
-
-	if (fd >= 0) {
-		fcntl(fd, F_SETFD, FD_CLOEXEC);
-		sock_set_nonblocking(fd, true);
-	}
-	return fd;
+	return socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
 static void
@@ -261,10 +257,12 @@ take_bytes(struct un_bus *b, const uint8_t *bytes, size_t len)
 	return true;
 }
 
+/* What is there; but not more at a time than others can wait for the lock. */
 static void
 receive(struct un_bus *b)
 {
 	uint8_t bytes[8192];
+	size_t taken = 0;
 	ssize_t n;
 
 	do {
@@ -279,7 +277,9 @@ receive(struct un_bus *b)
 			closed(b);
 		if (n <= 0)
 			return;
-	} while (take_bytes(b, bytes, (size_t)n) && b->fd >= 0);
+		taken += (size_t)n;
+	} while (take_bytes(b, bytes, (size_t)n) && b->fd >= 0 &&
+	    taken < RECEIVE_MAX);
 }
 
 void

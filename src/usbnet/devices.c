@@ -75,26 +75,21 @@ parse_ports(struct libusb_device *dev)
 	}
 }
 
-static bool
-is_taken(const struct libusb_context *ctx, uint8_t bus, unsigned address)
-{
-	const struct libusb_device *d;
-
-	for (d = ctx->devices; d != NULL; d = d->next)
-		if (d->bus_number == bus && d->address == address)
-			return true;
-	return false;
-}
-
 /* The server's number where it can be ours: a byte, and nobody else's.  0 when
  * there is none left. */
 static uint8_t
 choose_address(const struct libusb_context *ctx, uint8_t bus, uint32_t wanted)
 {
-	if (wanted > 0 && wanted < 256 && !is_taken(ctx, bus, wanted))
+	bool taken[256] = { false };
+
+	for (const struct libusb_device *d = ctx->devices; d != NULL;
+	     d = d->next)
+		if (d->bus_number == bus)
+			taken[d->address] = true;
+	if (wanted > 0 && wanted < 256 && !taken[wanted])
 		return (uint8_t)wanted;
 	for (unsigned a = 1; a < 256; a++)
-		if (!is_taken(ctx, bus, a))
+		if (!taken[a])
 			return (uint8_t)a;
 	return 0;
 }
