@@ -329,8 +329,9 @@ un_buses_refresh(struct libusb_context *ctx)
 
 /* ---- Begin and end ---- */
 
+/* Bus N is the Nth server, whatever becomes of those before it. */
 static void
-add(struct libusb_context *ctx, const char *text)
+add(struct libusb_context *ctx, const char *text, unsigned number)
 {
 	struct un_bus *b = &ctx->buses[ctx->bus_count];
 	struct cause why;
@@ -341,7 +342,8 @@ add(struct libusb_context *ctx, const char *text)
 		return;
 	}
 	b->ctx = ctx;
-	b->number = (uint8_t)++ctx->bus_count;
+	b->number = (uint8_t)number;
+	ctx->bus_count++;
 	b->fd = -1;
 	b->deadline = MOMENT_NEVER;
 }
@@ -364,6 +366,7 @@ un_buses_open(struct libusb_context *ctx)
 {
 	const char *servers = getenv("USBNET_SERVERS");
 	char *text, *word, *rest = NULL;
+	unsigned number = 0;
 
 	if (servers == NULL || servers[strspn(servers, " \t\n")] == '\0')
 		servers = SERVERS_DEFAULT;
@@ -374,9 +377,9 @@ un_buses_open(struct libusb_context *ctx)
 		return LIBUSB_ERROR_NO_MEM;
 	}
 	for (word = strtok_r(text, " \t\n", &rest);
-	     word != NULL && ctx->bus_count < BUSES_MAX;
+	     word != NULL && number < BUSES_MAX;
 	     word = strtok_r(NULL, " \t\n", &rest))
-		add(ctx, word);
+		add(ctx, word, ++number);
 	free(text);
 	un_buses_refresh(ctx);
 	return 0;

@@ -141,13 +141,14 @@ START_TEST(several_servers_are_several_buses)
 
 	usbnet_serve(&second);
 	usbnet_serve(&r);
-	snprintf(servers, sizeof servers, "unix:%s  unix:/nowhere/at/all unix:%s",
-	    r.server.path, second.server.path);
+	snprintf(servers, sizeof servers,
+	    "unix:%s  unix:/nowhere/at/all\n[::1 unix:%s", r.server.path,
+	    second.server.path);
 	usbnet_set_servers(servers);
 	ck_assert_int_eq(libusb_init(&r.ctx), 0);
 	ck_assert_int_eq(libusb_get_device_list(r.ctx, &list), 2);
 	ck_assert_uint_eq(libusb_get_bus_number(list[0]) +
-	    libusb_get_bus_number(list[1]), 1 + 3);
+	    libusb_get_bus_number(list[1]), 1 + 4);
 	libusb_free_device_list(list, 1);
 	usbnet_close(&r);
 	usbnet_close(&second);
