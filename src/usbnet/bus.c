@@ -219,10 +219,19 @@ un_buses_expire(struct libusb_context *ctx, struct moment now)
 	return next;
 }
 
+/* For a list: what has come, if that is to be relied on. */
 static void
-start_now(struct un_bus *b)
+refresh(struct un_bus *b)
 {
-	un_bus_start(b, true);
+	const size_t failures = b->failures;
+
+	if (b->state == UN_BUS_WATCHING && !un_bus_is_trusted(b))
+		un_bus_stop(b);
+	else if (b->state != UN_BUS_IDLE)
+		un_bus_move(b);
+	/* Also when it has closed just now: it may have ended. */
+	if (b->state == UN_BUS_IDLE && b->failures == failures)
+		un_bus_start(b, true);
 }
 
 /* Soon, not now: the server has to notice the loss, too. */
@@ -252,6 +261,8 @@ un_buses_watch(struct libusb_context *ctx)
 		if (b->state == UN_BUS_IDLE && b->deadline.ns ==
 		    MOMENT_NEVER.ns)
 			b->deadline = moment_after_ms(clock_now(), LOOK_MS);
+		else if (b->state == UN_BUS_WATCHING)
+			un_bus_doubt(b);
 		un_timer_set(ctx, b->deadline);
 	}
 	pthread_mutex_unlock(&ctx->lock);
@@ -295,12 +306,8 @@ un_buses_refresh(struct libusb_context *ctx)
 	struct moment until;
 
 	pthread_mutex_lock(&ctx->lock);
-	for (size_t i = 0; i < ctx->bus_count; i++) {
-		struct un_bus *b = &ctx->buses[i];
-
-		with_notice(b,
-		    b->state == UN_BUS_IDLE ? start_now : un_bus_move);
-	}
+	for (size_t i = 0; i < ctx->bus_count; i++)
+		with_notice(&ctx->buses[i], refresh);
 	do {
 		until = begin;
 		for (size_t i = 0; i < ctx->bus_count; i++) {

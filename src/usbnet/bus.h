@@ -7,7 +7,7 @@
  *
  * A server of ours is watched over a connection that is kept, and tells of each
  * change; any other is asked when the program wants a list, and every second
- * while it wants to be told.  One that is away is tried again after growing
+ * while it wants to be told.  Which it is, has to show.  One that is away is tried again after growing
  * pauses.  Nothing here waits but un_buses_refresh(), and that not long for a
  * server that has failed before: a server that hangs costs its time once.
  */

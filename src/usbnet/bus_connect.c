@@ -61,6 +61,7 @@ fail(struct un_bus *b, const char *why)
 		    never_there ? "; is usbexportd running there?" : "");
 	/* It may be another one that comes back. */
 	b->plain = false;
+	b->pushes = false;
 	b->closings = 0;
 	atomic_store_explicit(&b->describes, UN_BUS_UNKNOWN,
 	    memory_order_relaxed);
@@ -193,6 +194,22 @@ finish_connect(struct un_bus *b)
 
 /* ---- Receiving ---- */
 
+bool
+un_bus_is_trusted(const struct un_bus *b)
+{
+	return b->pushes || atomic_load_explicit(&b->describes,
+	    memory_order_relaxed) == UN_BUS_YES;
+}
+
+void
+un_bus_doubt(struct un_bus *b)
+{
+	b->deadline = b->ctx->callbacks != NULL && !un_bus_is_trusted(b)
+	    ? moment_after_ms(clock_now(), POLL_MS)
+	    : MOMENT_NEVER;
+	un_timer_set(b->ctx, b->deadline);
+}
+
 static void
 list_complete(struct un_bus *b)
 {
@@ -204,14 +221,17 @@ list_complete(struct un_bus *b)
 	}
 	b->failures = 0;
 	b->settled = true;
-	if (++b->lists > 1)
+	if (++b->lists > 1) {
+		b->pushes = true;
 		b->closings = 0;
-	b->deadline = MOMENT_NEVER;
+	}
 	b->state = UN_BUS_WATCHING;
 	un_bus_apply(b, b->list.entries, b->list.count);
 	un_list_begin(&b->list);
 	if (b->plain)
 		rest(b, POLL_MS);
+	else
+		un_bus_doubt(b);
 }
 
 /*
@@ -298,7 +318,9 @@ un_bus_move(struct un_bus *b)
 void
 un_bus_run_out(struct un_bus *b)
 {
-	if (b->state == UN_BUS_IDLE)
+	if (b->state == UN_BUS_WATCHING && un_bus_is_trusted(b))
+		un_bus_doubt(b);
+	else if (b->state == UN_BUS_IDLE || b->state == UN_BUS_WATCHING)
 		un_bus_start(b, false);
 	else
 		fail(b, "it does not answer");

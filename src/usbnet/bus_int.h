@@ -30,6 +30,7 @@ struct un_bus {
 	struct moment deadline; /* idle: when to ask again */
 	struct un_list list;
 	bool plain;        /* does not answer when asked to push its list */
+	bool pushes;       /* has done so */
 	bool settled;      /* has answered, or failed, since it was started */
 	unsigned lists;    /* that this connection has given */
 	unsigned closings; /* in a row, after one list: it does not push */
@@ -49,6 +50,11 @@ void un_bus_start(struct un_bus *b, bool may_resolve);
 void un_bus_stop(struct un_bus *b);
 /* Moves what can be moved. */
 void un_bus_move(struct un_bus *b);
+/* It is worth waiting for its word.  Any server may keep a connection open and
+ * say no more; only one of ours describes devices, too. */
+bool un_bus_is_trusted(const struct un_bus *b);
+/* Watched: when to ask all the same. */
+void un_bus_doubt(struct un_bus *b);
 /* Its deadline has passed. */
 void un_bus_run_out(struct un_bus *b);
 /* What the server has: all of it. */

@@ -112,7 +112,9 @@ END_TEST
 static struct odd {
 	char path[64];
 	int listener;
-	_Atomic unsigned descriptions, lists; /* asked for */
+	unsigned repeats;      /* of a list */
+	_Atomic int watcher;   /* who had the newest */
+	_Atomic unsigned descriptions; /* asked for */
 } odd;
 
 static int
@@ -151,14 +153,18 @@ pass_on(int a, int b)
 
 /* A list of the rig's, and no end of the connection. */
 static void
-send_one_list(int fd, int rig)
+send_list(int fd, int rig)
 {
 	uint8_t bytes[4096];
+	size_t len = 0;
 	ssize_t n;
 
 	shutdown(rig, SHUT_WR);
-	while ((n = recv(rig, bytes, sizeof bytes, 0)) > 0)
-		sock_send_all(fd, bytes, (size_t)n);
+	while ((n = recv(rig, bytes + len, sizeof bytes - len, 0)) > 0)
+		len += (size_t)n;
+	for (unsigned i = 0; i < odd.repeats; i++)
+		sock_send_all(fd, bytes, len);
+	odd.watcher = fd;
 }
 
 static void *
@@ -173,11 +179,10 @@ serve_one(void *arg)
 	if (op.code == USBIP_REQ_DEVINFO) {
 		odd.descriptions++;
 	} else if (op.code == USBIP_REQ_DEVLIST) {
-		odd.lists++;
 		op.status = 0;
 		usbip_op_encode(head, &op);
 		sock_send_all(rig, head, sizeof head);
-		send_one_list(fd, rig);
+		send_list(fd, rig);
 	} else {
 		sock_send_all(rig, head, sizeof head);
 		pass_on(fd, rig);
@@ -213,6 +218,7 @@ open_odd(void)
 	char text[80];
 
 	usbnet_serve(&r);
+	odd.repeats = 1;
 	snprintf(odd.path, sizeof odd.path, "/tmp/usbnet-odd-%d",
 	    (int)getpid());
 	snprintf(text, sizeof text, "unix:%s", odd.path);
@@ -247,6 +253,73 @@ START_TEST(it_does_not_know_descriptions)
 		rig_await(&r.dev, &r.dev.released, i);
 	}
 	r.h = NULL;
+	close_odd();
+}
+END_TEST
+
+/* It keeps the connection as if it wanted to tell of changes; it never does. */
+START_TEST(it_does_not_push_its_list)
+{
+	static struct rig_device second;
+
+	open_odd();
+	ck_assert_int_eq(libusb_init(&r.ctx), 0);
+	ck_assert_int_eq(count_devices(), 1);
+	rig_device_init(&second, "3-2", 10);
+	rig_plug(&r.server, &second);
+	ck_assert_int_eq(count_devices(), 2);
+	rig_unplug(&r.server, &second);
+	rig_device_fini(&second);
+	ck_assert_int_eq(count_devices(), 1);
+	close_odd();
+}
+END_TEST
+
+static _Atomic unsigned arrived;
+
+static int
+on_arrival(libusb_context *ctx, libusb_device *dev, libusb_hotplug_event event,
+    void *user_data)
+{
+	(void)ctx;
+	(void)dev;
+	(void)user_data;
+	arrived += event == LIBUSB_HOTPLUG_EVENT_DEVICE_ARRIVED;
+	return 0;
+}
+
+START_TEST(it_does_not_tell_of_changes)
+{
+	static struct rig_device second;
+
+	open_odd();
+	ck_assert_int_eq(libusb_init(&r.ctx), 0);
+	ck_assert_int_eq(libusb_hotplug_register_callback(r.ctx,
+	    LIBUSB_HOTPLUG_EVENT_DEVICE_ARRIVED, 0, LIBUSB_HOTPLUG_MATCH_ANY,
+	    LIBUSB_HOTPLUG_MATCH_ANY, LIBUSB_HOTPLUG_MATCH_ANY, on_arrival,
+	    NULL, NULL), 0);
+	rig_device_init(&second, "3-2", 10);
+	rig_plug(&r.server, &second);
+	usbnet_await_count(r.ctx, &arrived, 1);
+	rig_unplug(&r.server, &second);
+	rig_device_fini(&second);
+	close_odd();
+}
+END_TEST
+
+/* Its end is the end of its devices, at the first list already. */
+START_TEST(it_dies)
+{
+	open_odd();
+	odd.repeats = 2;
+	ck_assert_int_eq(libusb_init(&r.ctx), 0);
+	while (odd.watcher == 0)
+		poll(NULL, 0, 1);
+	ck_assert_int_eq(count_devices(), 1);
+	ck_assert_int_eq(count_devices(), 1);
+	unlink(odd.path);
+	shutdown(odd.watcher, SHUT_RDWR);
+	ck_assert_int_eq(count_devices(), 0);
 	close_odd();
 }
 END_TEST
@@ -289,6 +362,9 @@ main(void)
 	suite_add_tcase(s, words);
 	tcase_set_timeout(others, 2 * RIG_PATIENCE_S);
 	tcase_add_test(others, it_does_not_know_descriptions);
+	tcase_add_test(others, it_does_not_push_its_list);
+	tcase_add_test(others, it_does_not_tell_of_changes);
+	tcase_add_test(others, it_dies);
 	tcase_add_test(others, descriptors_that_come_late);
 	suite_add_tcase(s, others);
 	return unit_run(s);
