@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # The drop-in libusb exports what the real one does, and nothing but libusb_*: a
-# program that misses one function does not even start.
+# program that misses one function does not even start.  And it needs nothing
+# that a program may not have: it is loaded into shells, too.
 set -eu
 
 command -v nm >/dev/null || { echo "nm is not installed"; exit 77; }
@@ -26,6 +27,11 @@ report() { # WHAT
 }
 report "missing" < <(LC_ALL=C comm -13 "$temp/ours" "$temp/wanted")
 report "not libusb's" < <(grep -v '^libusb_' "$temp/ours" || true)
+
+# But for the C library's, and the compiler's own.
+report "needed" < <(readelf -d "$library" |
+    sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
+    grep -Ev '^(lib(c|m|dl|rt|pthread|gcc_s|asan|tsan|ubsan)|ld-linux[^.]*)\.so' || true)
 
 # The system's own, whichever version that is.
 for real in /usr/lib/*/libusb-1.0.so.0 /usr/lib64/libusb-1.0.so.0 \
