@@ -212,6 +212,8 @@ un_buses_expire(struct libusb_context *ctx, struct moment now)
 		struct un_bus *b = &ctx->buses[i];
 
 		if (!moment_before(now, b->deadline))
+			un_bus_resolve(b);
+		if (!moment_before(now, b->deadline))
 			with_notice(b, un_bus_run_out);
 		next = moment_earlier(next, b->deadline);
 	}
@@ -231,7 +233,7 @@ refresh(struct un_bus *b)
 		un_bus_move(b);
 	/* Also when it has closed just now: it may have ended. */
 	if (b->state == UN_BUS_IDLE && b->failures == failures)
-		un_bus_start(b, true);
+		un_bus_start(b);
 }
 
 /* Soon, not now: the server has to notice the loss, too. */
@@ -277,8 +279,36 @@ patience(const struct un_bus *b, struct moment begin)
 	if (b->settled)
 		return begin;
 	return b->failures == 0
-	    ? b->deadline
+	    ? b->limit
 	    : moment_after_ms(begin, AWAY_WAIT_MS);
+}
+
+static struct moment
+latest(const struct libusb_context *ctx, struct moment begin)
+{
+	struct moment until = begin;
+
+	for (size_t i = 0; i < ctx->bus_count; i++) {
+		const struct moment m = patience(&ctx->buses[i], begin);
+
+		if (moment_before(until, m))
+			until = m;
+	}
+	return until;
+}
+
+static void
+move_all(struct libusb_context *ctx)
+{
+	for (size_t i = 0; i < ctx->bus_count; i++) {
+		struct un_bus *b = &ctx->buses[i];
+
+		if (b->settled || b->state == UN_BUS_IDLE)
+			continue;
+		with_notice(b, un_bus_move);
+		if (!b->settled && !moment_before(clock_now(), b->deadline))
+			with_notice(b, un_bus_run_out);
+	}
 }
 
 /* Under the lock, which is let go meanwhile. */
@@ -306,31 +336,15 @@ un_buses_refresh(struct libusb_context *ctx)
 	struct moment until;
 
 	pthread_mutex_lock(&ctx->lock);
-	for (size_t i = 0; i < ctx->bus_count; i++)
-		with_notice(&ctx->buses[i], refresh);
-	do {
-		until = begin;
-		for (size_t i = 0; i < ctx->bus_count; i++) {
-			const struct moment m =
-			    patience(&ctx->buses[i], begin);
-
-			if (moment_before(until, m))
-				until = m;
-		}
-		if (!moment_before(clock_now(), until))
-			break;
-		wait_for_some(ctx, until);
-		for (size_t i = 0; i < ctx->bus_count; i++)
-			if (!ctx->buses[i].settled)
-				with_notice(&ctx->buses[i], un_bus_move);
-	} while (moment_before(begin, until));
 	for (size_t i = 0; i < ctx->bus_count; i++) {
-		struct un_bus *b = &ctx->buses[i];
-
-		if (!b->settled && b->state != UN_BUS_IDLE &&
-		    !moment_before(clock_now(), b->deadline))
-			with_notice(b, un_bus_run_out);
+		un_bus_resolve(&ctx->buses[i]);
+		with_notice(&ctx->buses[i], refresh);
 	}
+	while (until = latest(ctx, begin), moment_before(clock_now(), until)) {
+		wait_for_some(ctx, until);
+		move_all(ctx);
+	}
+	move_all(ctx);
 	pthread_mutex_unlock(&ctx->lock);
 }
 

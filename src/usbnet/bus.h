@@ -23,7 +23,8 @@ struct sock_addr;
 int un_buses_open(struct libusb_context *ctx);
 void un_buses_close(struct libusb_context *ctx);
 
-/* Brings the list of devices up to date.  Blocks for USBNET_TIMEOUT at most. */
+/* Brings the list of devices up to date.  Blocks for USBNET_TIMEOUT at most,
+ * after a host's name has been looked up. */
 void un_buses_refresh(struct libusb_context *ctx);
 
 /* The program wants to be told of changes. */

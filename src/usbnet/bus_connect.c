@@ -46,6 +46,15 @@ rest(struct un_bus *b, int ms)
 	un_timer_set(b->ctx, b->deadline);
 }
 
+/* It may have moved, when it has been away for long. */
+static void
+forget_hosts(struct un_bus *b)
+{
+	if (b->hosts != NULL)
+		freeaddrinfo(b->hosts);
+	b->hosts = b->next_host = NULL;
+}
+
 static void
 fail(struct un_bus *b, const char *why)
 {
@@ -66,27 +75,37 @@ fail(struct un_bus *b, const char *why)
 	atomic_store_explicit(&b->describes, UN_BUS_UNKNOWN,
 	    memory_order_relaxed);
 	un_bus_apply_nothing(b);
+	if (b->failures % AWAY_PAUSES == 0)
+		forget_hosts(b);
 	rest(b, away_pauses_ms[n]);
 }
 
 /* ---- Connecting ---- */
 
-static bool
-resolve(struct un_bus *b)
+void
+un_bus_resolve(struct un_bus *b)
 {
 	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
 		.ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_NUMERICSERV };
+	struct addrinfo *hosts = NULL;
 	int rc;
 
-	if (b->hosts != NULL)
-		return true;
-	rc = getaddrinfo(b->server.host, b->server.port, &hints, &b->hosts);
-	if (rc == 0)
-		return true;
-	b->hosts = NULL;
-	fail(b, gai_strerror(rc));
-	return false;
+	if (b->server.is_unix || b->state != UN_BUS_IDLE || b->hosts != NULL ||
+	    moment_before(clock_now(), b->resolve_again))
+		return;
+	pthread_mutex_unlock(&b->ctx->lock);
+	rc = getaddrinfo(b->server.host, b->server.port, &hints, &hosts);
+	pthread_mutex_lock(&b->ctx->lock);
+	if (rc != 0) {
+		b->why_unknown = gai_strerror(rc);
+		b->resolve_again = moment_after_ms(clock_now(),
+		    away_pauses_ms[AWAY_PAUSES - 1]);
+	} else if (b->hosts == NULL) {
+		b->hosts = hosts;
+	} else { /* another thread was faster */
+		freeaddrinfo(hosts);
+	}
 }
 
 /* Close-on-exec at once: another thread may be starting a program. */
@@ -101,6 +120,8 @@ ask(struct un_bus *b)
 {
 	sock_set_keepalive(b->fd);
 	b->state = UN_BUS_RECEIVING;
+	b->deadline = b->limit;
+	un_timer_set(b->ctx, b->deadline);
 	/* It is the first on this socket, and so short that it fits. */
 	if (!importer_request_list(b->fd, !b->plain))
 		fail(b, strerror(errno));
@@ -138,6 +159,20 @@ connect_unix(struct un_bus *b)
 		fail(b, strerror(errno));
 }
 
+/* One that does not answer leaves time for those behind it. */
+static struct moment
+share_of_time(const struct un_bus *b)
+{
+	const struct moment now = clock_now();
+	int64_t addresses = 0;
+
+	for (const struct addrinfo *ai = b->next_host; ai != NULL;
+	     ai = ai->ai_next)
+		addresses++;
+	return moment_after_ms(now,
+	    moment_ms_between(now, b->limit) / addresses);
+}
+
 /* The next of the host's addresses, until there is none left. */
 static void
 connect_next(struct un_bus *b, int error)
@@ -146,6 +181,8 @@ connect_next(struct un_bus *b, int error)
 		const struct addrinfo *ai = b->next_host;
 		const int fd = open_socket(ai->ai_family);
 
+		b->deadline = share_of_time(b);
+		un_timer_set(b->ctx, b->deadline);
 		b->next_host = ai->ai_next;
 		if (fd >= 0 &&
 		    begun(b, fd, connect(fd, ai->ai_addr, ai->ai_addrlen)))
@@ -156,23 +193,25 @@ connect_next(struct un_bus *b, int error)
 }
 
 void
-un_bus_start(struct un_bus *b, bool may_resolve)
+un_bus_start(struct un_bus *b)
 {
 	un_bus_stop(b);
 	un_list_begin(&b->list);
 	b->settled = false;
 	b->lists = 0;
-	b->deadline = moment_after_ms(clock_now(), b->ctx->timeout_ms);
+	b->limit = moment_after_ms(clock_now(), b->ctx->timeout_ms);
+	b->deadline = b->limit;
+	un_timer_set(b->ctx, b->deadline);
 	if (b->server.is_unix) {
 		connect_unix(b);
-	} else if (b->hosts == NULL && !may_resolve) {
-		fail(b, "the name of its host is not known");
-		return;
-	} else if (resolve(b)) {
+	} else if (b->hosts == NULL) {
+		fail(b, b->why_unknown != NULL
+			? b->why_unknown
+			: "the name of its host is not known yet");
+	} else {
 		b->next_host = b->hosts;
 		connect_next(b, EHOSTUNREACH);
 	}
-	un_timer_set(b->ctx, b->deadline);
 }
 
 /* The socket says that the connect is over. */
@@ -249,7 +288,7 @@ closed(struct un_bus *b)
 	} else if (b->lists == 0 && un_list_is_new(&b->list) && !b->plain) {
 		b->plain = true;
 		un_bus_note_describes(b, false);
-		un_bus_start(b, false);
+		un_bus_start(b);
 	} else {
 		fail(b, "it closes without an answer");
 	}
@@ -315,13 +354,22 @@ un_bus_move(struct un_bus *b)
 	}
 }
 
+static void
+go_on(struct un_bus *b)
+{
+	un_bus_stop(b);
+	connect_next(b, ETIMEDOUT);
+}
+
 void
 un_bus_run_out(struct un_bus *b)
 {
 	if (b->state == UN_BUS_WATCHING && un_bus_is_trusted(b))
 		un_bus_doubt(b);
 	else if (b->state == UN_BUS_IDLE || b->state == UN_BUS_WATCHING)
-		un_bus_start(b, false);
+		un_bus_start(b);
+	else if (b->state == UN_BUS_CONNECTING && b->next_host != NULL)
+		go_on(b);
 	else
 		fail(b, "it does not answer");
 }

@@ -12,7 +12,7 @@
 
 enum un_bus_state {
 	UN_BUS_IDLE,       /* no socket */
-	UN_BUS_CONNECTING, /* `deadline` is for all of it, list included */
+	UN_BUS_CONNECTING, /* to one of its host's addresses */
 	UN_BUS_RECEIVING,  /* has been asked */
 	UN_BUS_WATCHING,   /* has answered; more lists come when they like */
 };
@@ -23,11 +23,14 @@ struct un_bus {
 	struct sock_addr server;
 	struct addrinfo *hosts; /* TCP: found once, tried in turn */
 	struct addrinfo *next_host;
+	struct moment resolve_again; /* not before */
+	const char *why_unknown;     /* its host's name; static */
 
 	enum un_bus_state state;
 	int fd;                 /* -1 when idle */
 	uint32_t sockets;       /* so many it has had: numbers come again */
-	struct moment deadline; /* idle: when to ask again */
+	struct moment deadline; /* of this step; idle: when to ask again */
+	struct moment limit;    /* of all of them, list included */
 	struct un_list list;
 	bool plain;        /* does not answer when asked to push its list */
 	bool pushes;       /* has done so */
@@ -44,9 +47,11 @@ struct un_bus {
 	} describes;
 };
 
-/* Begins to ask.  `may_resolve`: the host's name may be looked up, which can
- * block. */
-void un_bus_start(struct un_bus *b, bool may_resolve);
+/* Looks up its host's name, if it is to be started and that is not known.  This
+ * takes as long as the system likes; the lock is let go meanwhile. */
+void un_bus_resolve(struct un_bus *b);
+/* Begins to ask. */
+void un_bus_start(struct un_bus *b);
 void un_bus_stop(struct un_bus *b);
 /* Moves what can be moved. */
 void un_bus_move(struct un_bus *b);

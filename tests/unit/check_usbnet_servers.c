@@ -3,6 +3,8 @@
 /* What the drop-in libusb makes of servers that are away, or odd. */
 
 #include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -347,12 +349,99 @@ START_TEST(descriptors_that_come_late)
 }
 END_TEST
 
+/* ---- Names ---- */
+
+/* Stands in front of the C library's: what "two.test" is. */
+static struct addrinfo answers[2];
+static struct sockaddr_in addresses[2];
+static int lookup_result;
+static unsigned lookups;
+
+int
+getaddrinfo(const char *node, const char *service,
+    const struct addrinfo *hints, struct addrinfo **out)
+{
+	(void)service;
+	(void)hints;
+	ck_assert_str_eq(node, "two.test");
+	lookups++;
+	*out = answers;
+	return lookup_result;
+}
+
+void
+freeaddrinfo(struct addrinfo *list)
+{
+	ck_assert_ptr_eq(list, answers);
+}
+
+static int
+listen_tcp(int i, int backlog)
+{
+	const int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr *addr = (struct sockaddr *)&addresses[i];
+	socklen_t len = sizeof addresses[i];
+
+	addresses[i] = (struct sockaddr_in){ .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	ck_assert_int_eq(bind(fd, addr, len), 0);
+	ck_assert_int_eq(listen(fd, backlog), 0);
+	ck_assert_int_eq(getsockname(fd, addr, &len), 0);
+	answers[i] = (struct addrinfo){ .ai_family = AF_INET,
+		.ai_socktype = SOCK_STREAM,
+		.ai_addrlen = len,
+		.ai_addr = addr,
+		.ai_next = i == 0 ? &answers[1] : NULL };
+	return fd;
+}
+
+/* So many connects that the next one gets no answer. */
+static void
+fill_line(const struct sockaddr *to, socklen_t len)
+{
+	for (int i = 0; i < 8; i++)
+		connect(socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0),
+		    to, len);
+}
+
+START_TEST(the_first_address_is_a_black_hole)
+{
+	struct cause why;
+
+	usbnet_serve(&r);
+	listen_tcp(0, 0);
+	fill_line(answers[0].ai_addr, answers[0].ai_addrlen);
+	ck_assert_int_eq(usbip_server_listen(r.server.server,
+	    listen_tcp(1, 16), &why), 0);
+	usbnet_set_servers("two.test:1");
+	setenv("USBNET_TIMEOUT", "1000", 1);
+	ck_assert_int_eq(libusb_init(&r.ctx), 0);
+	ck_assert_int_eq(count_devices(), 1);
+	ck_assert_uint_eq(lookups, 1);
+	usbnet_close(&r);
+}
+END_TEST
+
+/* The resolver's timeouts are not paid for at each list. */
+START_TEST(a_name_that_is_not_known)
+{
+	lookup_result = EAI_AGAIN;
+	usbnet_set_servers("two.test:1");
+	ck_assert_int_eq(libusb_init(&r.ctx), 0);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(count_devices(), 0);
+	ck_assert_uint_eq(lookups, 1);
+	libusb_exit(r.ctx);
+}
+END_TEST
+
 int
 main(void)
 {
 	Suite *s = suite_create("usbnet servers");
 	TCase *words = tcase_create("words");
 	TCase *others = tcase_create("others");
+	TCase *names = tcase_create("names");
 
 	tcase_set_timeout(words, 2 * RIG_PATIENCE_S);
 	tcase_add_test(words, it_says_who_is_away);
@@ -367,5 +456,9 @@ main(void)
 	tcase_add_test(others, it_dies);
 	tcase_add_test(others, descriptors_that_come_late);
 	suite_add_tcase(s, others);
+	tcase_set_timeout(names, 2 * RIG_PATIENCE_S);
+	tcase_add_test(names, the_first_address_is_a_black_hole);
+	tcase_add_test(names, a_name_that_is_not_known);
+	suite_add_tcase(s, names);
 	return unit_run(s);
 }
