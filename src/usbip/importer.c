@@ -11,6 +11,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* PDUs that one sendmsg() takes: each has a head and perhaps data and
  * descriptors. */
 #define SEND_ITEMS 16
@@ -402,6 +404,27 @@ importer_unlink(struct importer *imp, struct importer_urb *urb)
 }
 
 /* ---- End ---- */
+
+void
+importer_leave(struct importer *imp, int timeout_ms)
+{
+	const struct moment deadline = moment_after_ms(clock_now(), timeout_ms);
+	struct pollfd pfd = { .fd = imp->fd, .events = POLLIN };
+	struct moment now = clock_now();
+	ssize_t n = 1;
+
+	if (shutdown(imp->fd, SHUT_WR) < 0)
+		return;
+	/* Answers may still be on their way, and the server in their way. */
+	while (n != 0 && moment_before(now, deadline)) {
+		poll(&pfd, 1, moment_poll_timeout(now, deadline));
+		n = recv(imp->fd, imp->buffer, sizeof imp->buffer,
+		    MSG_DONTWAIT);
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return;
+		now = clock_now();
+	}
+}
 
 void
 importer_abort(struct importer *imp)

@@ -189,6 +189,14 @@ bool importer_work(struct importer *imp);
 /* Breaks the connection: submits that wait return.  Any thread. */
 void importer_break(struct importer *imp);
 
+/*
+ * Ends the import and waits, for `timeout_ms` at most, until the server has
+ * noticed: whoever asks for the device from then on is not told that somebody
+ * has it.  What is in flight is lost.  Only abort() and fini() follow.  The
+ * receiver; no other thread may use the importer any more.
+ */
+void importer_leave(struct importer *imp, int timeout_ms);
+
 /* Completes everything in flight with USBIP_ESHUTDOWN.  No other thread may use
  * the importer any more.  The receiver. */
 void importer_abort(struct importer *imp);

@@ -106,8 +106,10 @@ un_link_close(struct un_link *l)
 {
 	pthread_mutex_lock(&l->lock);
 	l->closing = true;
-	if (!l->lost)
+	if (!l->lost) {
+		l->ops->leave(l);
 		l->ops->abort(l);
+	}
 	l->lost = true;
 	un_link_end_line(l);
 	forget_done(l);

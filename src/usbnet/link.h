@@ -27,7 +27,7 @@ struct libusb_device;
 struct libusb_device_handle;
 struct un_link;
 
-/* All of these under the link's lock; none of them waits. */
+/* All of these under the link's lock; none of them waits, leave() excepted. */
 struct un_link_ops {
 	/*
 	 * Begins on a URB; its complete() comes in work() or abort().  With
@@ -48,6 +48,10 @@ struct un_link_ops {
 	bool (*ready)(struct un_link *l);
 	/* What to poll un_link.fd for. */
 	short (*events)(struct un_link *l);
+	/* Gives the device back, and waits for a moment until it can be had
+	 * again; not when the connection is lost.  Only abort() and free()
+	 * follow. */
+	void (*leave)(struct un_link *l);
 	/* Completes all that is in flight with USBIP_ESHUTDOWN, and lets go of
 	 * the device.  Only free() follows. */
 	void (*abort)(struct un_link *l);

@@ -85,6 +85,17 @@ do_events(struct un_link *l)
 	return importer_events(importer_of(l));
 }
 
+/* How long a server may take to notice that we have left: a way there and back.
+ * A program that opens the device again at once finds it free; so it is with a
+ * local one, too. */
+#define LEAVE_MS 500
+
+static void
+do_leave(struct un_link *l)
+{
+	importer_leave(importer_of(l), LEAVE_MS);
+}
+
 static void
 do_abort(struct un_link *l)
 {
@@ -112,6 +123,7 @@ static const struct un_link_ops ops = {
 	.moved = do_moved,
 	.ready = do_ready,
 	.events = do_events,
+	.leave = do_leave,
 	.abort = do_abort,
 	.drop = do_drop,
 	.free = do_free,
