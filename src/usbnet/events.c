@@ -272,8 +272,11 @@ handle(struct libusb_context *ctx, int timeout_ms)
 	rc = un_poll_wait(ctx, timeout_ms);
 	if (rc > 0) {
 		un_poll_work(ctx);
-		un_hotplug_deliver(ctx);
+		/* Transfers first: a program may close its handle when it hears
+		 * that the device has left, and would not get them any more. */
 		deliver_all(ctx);
+		uncork_all(ctx);
+		un_hotplug_deliver(ctx);
 		uncork_all(ctx);
 		rc = 0;
 	}

@@ -280,7 +280,19 @@ START_TEST(unplugged_with_transfers_in_flight)
 }
 END_TEST
 
-/* The server stays, but ends the import: the device leaves, and comes back. */
+static unsigned left_before;
+
+static void
+note_left(struct libusb_transfer *t)
+{
+	struct usbnet_transfer *x = t->user_data;
+
+	left_before = left;
+	x->ended++;
+}
+
+/* The server stays, but ends the import: the device leaves, and comes back.
+ * Its transfers end first. */
 START_TEST(kicked_and_back)
 {
 	static struct usbnet_transfer x;
@@ -291,8 +303,10 @@ START_TEST(kicked_and_back)
 	usbnet_transfer_init(&x, &r, EP_IN(RIG_HELD), 100, 0);
 	ck_assert_int_eq(libusb_submit_transfer(x.t), 0);
 	rig_await(&r.dev, &r.dev.held.count, 1);
+	x.t->callback = note_left;
 	ck_assert(usbip_server_kick(r.server.server, "3-1"));
 	usbnet_await(&r, &x, 1);
+	ck_assert_uint_eq(left_before, 0);
 	ck_assert_int_eq(x.t->status, LIBUSB_TRANSFER_NO_DEVICE);
 	usbnet_await_count(r.ctx, &left, 1);
 	usbnet_await_count(r.ctx, &arrived, 1);
