@@ -73,6 +73,8 @@ lose_links(struct libusb_context *c)
 static void
 child(void)
 {
+	bool watched;
+
 	for (struct libusb_context *c = un_contexts_first(); c != NULL;
 	     c = c->next)
 		renew_locks(c);
@@ -83,7 +85,10 @@ child(void)
 		pthread_mutex_lock(&c->lock);
 		un_buses_drop(c);
 		lose_links(c);
+		watched = c->callbacks != NULL;
 		pthread_mutex_unlock(&c->lock);
+		if (watched)
+			un_buses_watch(c);
 		un_wake(c);
 	}
 }

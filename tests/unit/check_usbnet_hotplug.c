@@ -520,6 +520,27 @@ START_TEST(a_child_begins_anew)
 }
 END_TEST
 
+START_TEST(a_child_hears_of_arrivals)
+{
+	int status;
+	pid_t child;
+
+	start(LIBUSB_HOTPLUG_NO_FLAGS);
+	child = fork();
+	if (child == 0) {
+		usbnet_await_count(r.ctx, &arrived, 1);
+		_exit(0);
+	}
+	plug_second();
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 0);
+	usbnet_await_count(r.ctx, &arrived, 1);
+	unplug_second();
+	usbnet_close(&r);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -545,6 +566,7 @@ main(void)
 	tcase_add_test(loss, a_server_that_hangs_costs_its_time_once);
 	tcase_add_test(loss, a_server_that_stops_answering);
 	tcase_add_test(loss, a_child_begins_anew);
+	tcase_add_test(loss, a_child_hears_of_arrivals);
 	suite_add_tcase(s, loss);
 	return unit_run(s);
 }
