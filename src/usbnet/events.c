@@ -142,7 +142,10 @@ libusb_lock_event_waiters(libusb_context *asked)
 
 	if (ctx == NULL)
 		return;
-	atomic_fetch_add(&ctx->waiting, 1); /* pairs with tell_waiters() */
+	atomic_fetch_add(&ctx->waiting, 1);
+	/* Pairs with the fence of tell_waiters(): the caller's next look at
+	 * what it waits for is an ordinary read, perhaps the program's. */
+	atomic_thread_fence(memory_order_seq_cst);
 	pthread_mutex_lock(&ctx->waiters);
 }
 
