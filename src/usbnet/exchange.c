@@ -51,7 +51,9 @@ pump(struct un_link *l, struct waker *waker, struct moment asked, int most)
 		un_link_tell_lost(l);
 		pthread_mutex_lock(&l->lock);
 	}
-	if (!TAILQ_EMPTY(&l->done))
+	/* The handler has callbacks to make, or sleeps without an eye on room
+	 * for what those in line have left to send. */
+	if (!TAILQ_EMPTY(&l->done) || l->ops->events(l) != POLLIN)
 		un_wake(l->ctx);
 	return moment_before(clock_now(), un_link_patience(l, asked, most));
 }
