@@ -14,6 +14,9 @@
 
 /* ---- Memory ---- */
 
+/* More than can ever be submitted; a bound, so that no size wraps. */
+#define ISO_PACKETS_MAX (64 * USBIP_ISO_PACKETS_MAX)
+
 /* In one piece: ours, the public struct with its packets, and our packets. */
 struct libusb_transfer *
 libusb_alloc_transfer(int iso_packets)
@@ -24,7 +27,7 @@ libusb_alloc_transfer(int iso_packets)
 	    n * sizeof(struct libusb_iso_packet_descriptor));
 	struct un_transfer *t;
 
-	if (iso_packets < 0)
+	if (iso_packets < 0 || iso_packets > ISO_PACKETS_MAX)
 		return NULL;
 	t = calloc(1, own + public + n * (sizeof *t->iso + USBIP_ISO_SIZE));
 	if (t == NULL)

@@ -376,6 +376,7 @@ START_TEST(bad_transfers)
 	ck_assert_int_eq(libusb_submit_transfer(x.t),
 	    LIBUSB_ERROR_INVALID_PARAM);
 	ck_assert_ptr_null(libusb_alloc_transfer(-1));
+	ck_assert_ptr_null(libusb_alloc_transfer(1 << 20));
 	ck_assert_uint_eq(x.ended, 0);
 	usbnet_transfer_fini(&x);
 	usbnet_close(&r);
