@@ -119,6 +119,12 @@ is_denied(const struct policy *p, const struct policy_device *d)
 	return false;
 }
 
+static bool
+denies(const struct policy *p)
+{
+	return memchr(p->deny, true, sizeof p->deny) != NULL;
+}
+
 enum policy_verdict
 policy_judge(const struct policy *p, const struct policy_device *d)
 {
@@ -126,12 +132,16 @@ policy_judge(const struct policy *p, const struct policy_device *d)
 		return POLICY_HUB;
 	if (is_denied(p, d))
 		return POLICY_DENIED;
+	if (d->unreadable && denies(p))
+		return POLICY_UNREADABLE;
 	if (is_named(p, d))
 		return POLICY_EXPORT;
 	if (!p->all && p->rule_count > 0)
 		return POLICY_UNNAMED;
 	if (d->keyboard)
 		return POLICY_KEYBOARD;
+	if (d->unreadable)
+		return POLICY_UNREADABLE;
 	return d->security_key ? POLICY_SECURITY_KEY : POLICY_EXPORT;
 }
 
@@ -152,6 +162,9 @@ policy_verdict_text(enum policy_verdict v)
 	case POLICY_SECURITY_KEY:
 		return "it is, or may be, a security key, which must be named "
 		       "with -d or -b";
+	case POLICY_UNREADABLE:
+		return "not all its configurations can be read; it must be "
+		       "named with -d or -b, and no class denied";
 	}
 	return "";
 }

@@ -10,6 +10,10 @@
  * others too, except those whose loss would be noticed too late: keyboards
  * (what is typed into them, passwords among it, would go to the importer, and
  * the console would lose its keyboard) and security keys.  These must be named.
+ *
+ * A device of which a configuration cannot be read may be anything in it, and
+ * its importer may choose that one: it must be named, and where classes are
+ * denied, even that does not help.
  */
 
 #include <stdbool.h>
@@ -48,7 +52,8 @@ struct policy_device {
 	const char *serial;
 	bool classes[256]; /* the device's and all its interfaces' */
 	bool keyboard;     /* has an interface of the boot protocol */
-	bool security_key;
+	bool security_key; /* in any configuration and setting, as all these */
+	bool unreadable;   /* there is a configuration that libusb cannot read */
 };
 
 enum policy_verdict {
@@ -58,6 +63,7 @@ enum policy_verdict {
 	POLICY_DENIED,
 	POLICY_KEYBOARD,
 	POLICY_SECURITY_KEY,
+	POLICY_UNREADABLE,
 };
 
 /* VID:PID[:SERIAL], as lsusb writes the numbers; BUSID; CLASS in hexadecimal.

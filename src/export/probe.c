@@ -197,8 +197,10 @@ note_descriptors(struct look *l)
 	for (uint8_t i = 0; i < d->bNumConfigurations; i++) {
 		struct libusb_config_descriptor *c;
 
-		if (libusb_get_config_descriptor(l->device, i, &c) < 0)
+		if (libusb_get_config_descriptor(l->device, i, &c) < 0) {
+			l->facts.unreadable = true;
 			continue;
+		}
 		note_configuration(l, i, c);
 		libusb_free_config_descriptor(c);
 	}

@@ -230,7 +230,7 @@ START_TEST(plugged_in_again)
 	for (uint8_t i = 0; i < 5; i++) {
 		fake_unplug(i == 0 ? x.device : d);
 		spec.address = (uint8_t)(20 + i);
-		d = fake_plug(&spec);
+		d = fake_plug_as(&spec, &rig_descriptor, rig_configurations);
 		while (monitor_list(x.monitor, &row, 1) != 1 ||
 		    row.ident.address != spec.address ||
 		    row.state != MONITOR_OFFERED)
@@ -246,7 +246,7 @@ START_TEST(without_hotplug)
 	fake_set_hotplug(false);
 	export_set_up();
 	spec.ports[1] = 4;
-	fake_plug(&spec);
+	fake_plug_as(&spec, &rig_descriptor, rig_configurations);
 	export_await_state("1-2.4", MONITOR_OFFERED);
 	fake_unplug(x.device);
 	while (monitor_list(x.monitor, NULL, 0) != 1)
@@ -269,7 +269,7 @@ static const struct libusb_interface hid_interface = { &hid_setting, 1 };
 static const struct libusb_config_descriptor hid_configuration = {
 	.bLength = 9, .bDescriptorType = 2, .bNumInterfaces = 1,
 	.bConfigurationValue = 1, .interface = &hid_interface };
-static const struct libusb_config_descriptor *const hid_configurations[] = {
+static const struct libusb_config_descriptor *hid_configurations[2] = {
 	&hid_configuration };
 static struct libusb_device_descriptor hid_descriptor = { .bLength = 18,
 	.bDescriptorType = 1, .bcdUSB = 0x0200, .bMaxPacketSize0 = 8,
@@ -388,6 +388,21 @@ START_TEST(denied_class)
 }
 END_TEST
 
+/* A configuration that cannot be read may be anything. */
+START_TEST(unreadable)
+{
+	struct cause why;
+
+	hid_setting.bInterfaceClass = 0xff;
+	hid_descriptor.bNumConfigurations = 2;
+	expect_kept("not all its configurations can be read");
+	ck_assert_int_eq(policy_add_busid(&x.policy, "1-9", &why), 0);
+	ck_assert_int_eq(judge().state, MONITOR_OFFERED);
+	ck_assert_int_eq(policy_deny(&x.policy, "08", &why), 0);
+	expect_kept("not all its configurations can be read");
+}
+END_TEST
+
 START_TEST(named_by_serial_number)
 {
 	struct cause why;
@@ -445,6 +460,7 @@ main(void)
 	tcase_add_test(alone, security_key_by_its_form);
 	tcase_add_test(alone, no_security_key);
 	tcase_add_test(alone, denied_class);
+	tcase_add_test(alone, unreadable);
 	tcase_add_test(alone, named_by_serial_number);
 	tcase_add_test(alone, not_to_be_opened);
 	suite_add_tcase(s, alone);

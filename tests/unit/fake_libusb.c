@@ -29,12 +29,23 @@ tell_contexts(void)
 struct fake_device *
 fake_plug(const struct fake_spec *spec)
 {
+	return fake_plug_as(spec, NULL, NULL);
+}
+
+struct fake_device *
+fake_plug_as(const struct fake_spec *spec,
+    const struct libusb_device_descriptor *device,
+    const struct libusb_config_descriptor *const *configurations)
+{
 	struct fake_device *d = calloc(1, sizeof *d);
 
 	RULE(d != NULL);
 	d->spec = *spec;
 	d->plugged = true;
-	d->configuration = 1;
+	d->descriptor = device;
+	d->configurations = configurations;
+	d->configuration = configurations != NULL
+	    ? configurations[0]->bConfigurationValue : 1;
 	d->answers_end = &d->answers;
 	d->written = calloc(FAKE_WRITES_MAX, sizeof *d->written);
 	RULE(d->written != NULL);

@@ -29,6 +29,10 @@ struct fake_spec {
 /* ---- The bus ---- */
 
 struct fake_device *fake_plug(const struct fake_spec *spec);
+/* The same with fake_describe(), before anybody can look at it. */
+struct fake_device *fake_plug_as(const struct fake_spec *spec,
+    const struct libusb_device_descriptor *device,
+    const struct libusb_config_descriptor *const *configurations);
 /* Transfers end with NO_DEVICE.  The pointer stays good. */
 void fake_unplug(struct fake_device *d);
 
@@ -54,7 +58,8 @@ typedef int fake_control(struct fake_device *d, uint8_t type, uint8_t request,
 void fake_on_control(struct fake_device *d, fake_control *control);
 
 /* Its descriptors, which must live as long; without them it has a device
- * descriptor only.  It begins in the first configuration. */
+ * descriptor only.  It begins in the first configuration.  One that is NULL
+ * cannot be read. */
 void fake_describe(struct fake_device *d,
     const struct libusb_device_descriptor *device,
     const struct libusb_config_descriptor *const *configurations);

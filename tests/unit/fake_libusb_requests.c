@@ -54,6 +54,8 @@ libusb_get_config_descriptor(libusb_device *device, uint8_t index,
 	if (device->d->descriptor == NULL ||
 	    index >= device->d->descriptor->bNumConfigurations)
 		return LIBUSB_ERROR_NOT_FOUND;
+	if (device->d->configurations[index] == NULL)
+		return LIBUSB_ERROR_IO;
 	return give_copy(device->d->configurations[index], out);
 }
 
@@ -69,7 +71,8 @@ libusb_get_active_config_descriptor(libusb_device *device,
 	pthread_mutex_unlock(&fake.lock);
 	for (int i = 0; d->descriptor != NULL &&
 	     i < d->descriptor->bNumConfigurations; i++)
-		if (d->configurations[i]->bConfigurationValue == value)
+		if (d->configurations[i] != NULL &&
+		    d->configurations[i]->bConfigurationValue == value)
 			return give_copy(d->configurations[i], out);
 	return LIBUSB_ERROR_NOT_FOUND;
 }
