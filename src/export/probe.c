@@ -228,41 +228,58 @@ hid_form(const struct look *l, const struct libusb_interface_descriptor *s)
 	return h;
 }
 
-/* Linux gives the report descriptor only when no driver has the interface;
+/* The report descriptor tells.  A device gives only those of what it is set to,
+ * which `current` is, and Linux only when no driver has the interface;
  * elsewhere what is seen from outside must do. */
 static bool
-is_security_key(struct look *l, const struct libusb_interface_descriptor *s)
-    RUNS_ON(on_export_prober)
+is_security_key(struct look *l, const struct libusb_interface_descriptor *s,
+    bool current) RUNS_ON(on_export_prober)
 {
 	const struct policy_hid form = hid_form(l, s);
-	uint8_t *report;
-	size_t len;
-	bool is;
-
-	if (s->bInterfaceClass != CLASS_HID)
-		return false;
-	report = malloc(REPORT_MAX);
-	len = report == NULL ? 0 : ask(l, REQUEST_IN_INTERFACE,
+	uint8_t *report = current ? malloc(REPORT_MAX) : NULL;
+	const size_t len = report == NULL ? 0 : ask(l, REQUEST_IN_INTERFACE,
 	    LIBUSB_DT_REPORT << 8, s->bInterfaceNumber, report, REPORT_MAX);
-	is = len > 0 ? policy_report_is_fido(report, len)
-		     : policy_may_be_fido(&form);
+	const bool is = len > 0 ? policy_report_is_fido(report, len)
+				: policy_may_be_fido(&form);
+
 	free(report);
 	return is;
 }
 
 static void
+look_for_keys_in(struct look *l, const struct libusb_config_descriptor *c)
+    RUNS_ON(on_export_prober)
+{
+	const bool current =
+	    c->bConfigurationValue == l->p->desc.device.configuration;
+
+	for (int i = 0; i < c->bNumInterfaces; i++)
+		for (int k = 0; k < c->interface[i].num_altsetting; k++) {
+			const struct libusb_interface_descriptor *s =
+			    &c->interface[i].altsetting[k];
+
+			if (s->bInterfaceClass == CLASS_HID &&
+			    is_security_key(l, s,
+				current && s->bAlternateSetting == 0))
+				l->facts.security_key = true;
+		}
+}
+
+/* In all configurations and settings, as the importer may choose any. */
+static void
 look_for_keys(struct look *l) RUNS_ON(on_export_prober)
 {
 	struct libusb_config_descriptor *c;
 
-	if (!l->facts.classes[CLASS_HID] ||
-	    libusb_get_active_config_descriptor(l->device, &c) < 0)
-		return;
-	for (int i = 0; i < c->bNumInterfaces; i++)
-		if (c->interface[i].num_altsetting > 0 &&
-		    is_security_key(l, &c->interface[i].altsetting[0]))
-			l->facts.security_key = true;
-	libusb_free_config_descriptor(c);
+	for (uint8_t i = 0; l->facts.classes[CLASS_HID] &&
+	     i < l->descriptor.bNumConfigurations; i++) {
+		if (libusb_get_config_descriptor(l->device, i, &c) < 0) {
+			l->facts.unreadable = true;
+			continue;
+		}
+		look_for_keys_in(l, c);
+		libusb_free_config_descriptor(c);
+	}
 }
 
 /* ---- The look ----------------------------------------------------------- */

@@ -366,6 +366,40 @@ START_TEST(security_key_by_its_form)
 }
 END_TEST
 
+static const struct libusb_interface_descriptor plain_setting = { .bLength = 9,
+	.bDescriptorType = 4, .bInterfaceClass = 0xff };
+
+START_TEST(security_key_in_another_setting)
+{
+	static struct libusb_interface_descriptor settings[2];
+	static const struct libusb_interface interface = { settings, 2 };
+	static struct libusb_config_descriptor configuration;
+
+	settings[0] = plain_setting;
+	settings[1] = hid_setting;
+	settings[1].bAlternateSetting = 1;
+	configuration = hid_configuration;
+	configuration.interface = &interface;
+	hid_configurations[0] = &configuration;
+	expect_kept("security key");
+}
+END_TEST
+
+START_TEST(security_key_in_another_configuration)
+{
+	static const struct libusb_interface interface = { &plain_setting, 1 };
+	static struct libusb_config_descriptor first, second;
+
+	first = second = hid_configuration;
+	first.interface = &interface;
+	second.bConfigurationValue = 2;
+	hid_configurations[0] = &first;
+	hid_configurations[1] = &second;
+	hid_descriptor.bNumConfigurations = 2;
+	expect_kept("security key");
+}
+END_TEST
+
 START_TEST(no_security_key)
 {
 	/* A vendor's page; the form is that of a key. */
@@ -458,6 +492,8 @@ main(void)
 	tcase_add_test(alone, named_keyboard);
 	tcase_add_test(alone, security_key_by_its_report);
 	tcase_add_test(alone, security_key_by_its_form);
+	tcase_add_test(alone, security_key_in_another_setting);
+	tcase_add_test(alone, security_key_in_another_configuration);
 	tcase_add_test(alone, no_security_key);
 	tcase_add_test(alone, denied_class);
 	tcase_add_test(alone, unreadable);
