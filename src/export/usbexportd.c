@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "actor/mailbox.h"
@@ -28,6 +29,13 @@
  * so that the first list is whole; but not longer than this. */
 #define SETTLE_MS 4000
 
+struct listener {
+	int fd; /* -1: the server's */
+	/* The file of a UNIX socket, as long as it listens. */
+	dev_t dev;
+	ino_t ino;
+};
+
 struct exporter {
 	const struct options *options;
 	struct waker *waker;
@@ -35,9 +43,9 @@ struct exporter {
 	struct monitor *monitor;
 	struct control control;
 	struct responder *responder; /* the control socket's; NULL: none */
-	/* Bound, and handed to the server when it serves (-1 from then on). */
-	int sockets[OPTIONS_LISTEN_MAX];
-	unsigned socket_count;
+	/* Bound, and handed to the server when it serves. */
+	struct listener listeners[OPTIONS_LISTEN_MAX];
+	unsigned listener_count;
 	bool serving;
 	/* --stdio: how many have yet to say that the peer has ended. */
 	_Atomic int peer_parts;
@@ -99,14 +107,19 @@ bind_sockets(struct exporter *x, struct cause *why)
 {
 	for (unsigned i = 0; i < x->options->listen_count; i++) {
 		const struct sock_addr *addr = &x->options->listen[i];
+		struct listener *l = &x->listeners[i];
 		struct cause plain;
-		int fd;
+		struct stat st;
 
 		errno = 0;
-		fd = sock_listen(addr, 0600, LISTEN_BACKLOG, &plain);
-		if (fd < 0)
+		l->fd = sock_listen(addr, 0600, LISTEN_BACKLOG, &plain);
+		if (l->fd < 0)
 			return listen_error(addr, why, &plain);
-		x->sockets[x->socket_count++] = fd;
+		x->listener_count++;
+		if (addr->is_unix && stat(addr->path, &st) == 0) {
+			l->dev = st.st_dev;
+			l->ino = st.st_ino;
+		}
 	}
 	return 0;
 }
@@ -191,11 +204,11 @@ say_where(const struct exporter *x, unsigned i, int fd)
 static int
 serve_sockets(struct exporter *x, struct cause *why)
 {
-	for (unsigned i = 0; i < x->socket_count; i++) {
-		const int fd = x->sockets[i];
+	for (unsigned i = 0; i < x->listener_count; i++) {
+		const int fd = x->listeners[i].fd;
 
 		say_where(x, i, fd);
-		x->sockets[i] = -1;
+		x->listeners[i].fd = -1;
 		if (usbip_server_listen(x->server, fd, why) < 0)
 			return -1;
 	}
@@ -282,12 +295,29 @@ run(struct exporter *x, struct cause *why)
 
 /* ---- End ---------------------------------------------------------------- */
 
+/* The files of UNIX sockets go while the sockets still listen: afterwards
+ * another server may put its own there, while this one waits for its devices.
+ * Those only that are ours, in case somebody removed ours by hand before. */
+static void
+unlink_listeners(const struct exporter *x)
+{
+	for (unsigned i = 0; i < x->listener_count; i++) {
+		const struct sock_addr *addr = &x->options->listen[i];
+		const struct listener *l = &x->listeners[i];
+		struct stat st;
+
+		if (addr->is_unix && stat(addr->path, &st) == 0 &&
+		    st.st_dev == l->dev && st.st_ino == l->ino)
+			unlink(addr->path);
+	}
+}
+
 /* First nothing new comes, then every import ends and gives its device back,
- * then what they stood on goes.  Files of UNIX sockets: those only that are
- * ours, as another server may have the next one. */
+ * then what they stood on goes. */
 static void
 stop(struct exporter *x)
 {
+	unlink_listeners(x);
 	responder_close(x->responder);
 	if (x->monitor != NULL)
 		monitor_stop(x->monitor);
@@ -295,12 +325,9 @@ stop(struct exporter *x)
 		usbip_server_free(x->server);
 	if (x->monitor != NULL)
 		monitor_free(x->monitor);
-	for (unsigned i = 0; i < x->socket_count; i++) {
-		if (x->sockets[i] >= 0)
-			close(x->sockets[i]);
-		if (x->options->listen[i].is_unix)
-			unlink(x->options->listen[i].path);
-	}
+	for (unsigned i = 0; i < x->listener_count; i++)
+		if (x->listeners[i].fd >= 0)
+			close(x->listeners[i].fd);
 	/* The relay of --stdio may still hold the waker; it ends with the
 	 * process. */
 	if (x->waker != NULL && !x->options->stdio)

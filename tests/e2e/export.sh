@@ -177,6 +177,17 @@ equals 2 "$(usb_list | jq 'map(select(.state == "free")) | length')"
 contains "$(muxctl -c "$EXPORT_CONTROL" usb list)" "its class is denied"
 stop_exporter
 
+step "the socket of the server that came after is left to it"
+exporter
+first=$exporter_pid
+rm "$EXPORT" "$EXPORT_CONTROL"
+exporter
+after=$exporter_pid exporter_pid=$first
+stop_exporter
+exporter_pid=$after
+equals "imported" "$(tries "unix:$EXPORT" 1-1)"
+stop_exporter
+
 step "who may come, by address"
 port=$(free_port)
 exporter -l "127.0.0.1:$port" --allow-from 127.0.0.2 --allow-from fd00::/8
