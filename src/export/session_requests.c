@@ -72,20 +72,32 @@ interfaces_claim(struct session *s, const struct libusb_config_descriptor *c)
 	return error;
 }
 
+static void
+give_back(struct session *s, unsigned number)
+{
+	const int r = libusb_attach_kernel_driver(s->handle, (int)number);
+
+	if (r < 0 && r != LIBUSB_ERROR_NO_DEVICE && r != LIBUSB_ERROR_NOT_FOUND)
+		log_warning("device %s: its interface %u does not get its "
+		    "driver back: %s", s->ident.busid, number,
+		    libusb_error_name(r));
+}
+
+/* A driver may want several interfaces, so none is claimed any more when the
+ * first is given back. */
 void
 interfaces_release(struct session *s, bool attach)
 {
-	for (unsigned i = 0; i < INTERFACES_MAX; i++) {
-		const uint32_t bit = (uint32_t)1 << i;
-
-		if ((s->claimed & bit) != 0)
+	for (unsigned i = 0; i < INTERFACES_MAX; i++)
+		if ((s->claimed & (uint32_t)1 << i) != 0)
 			libusb_release_interface(s->handle, (int)i);
-		if (attach && (s->detached & bit) != 0)
-			libusb_attach_kernel_driver(s->handle, (int)i);
-	}
 	s->claimed = 0;
-	if (attach)
-		s->detached = 0;
+	if (!attach)
+		return;
+	for (unsigned i = 0; i < INTERFACES_MAX; i++)
+		if ((s->detached & (uint32_t)1 << i) != 0)
+			give_back(s, i);
+	s->detached = 0;
 }
 
 /* ---- Carrying out ------------------------------------------------------- */

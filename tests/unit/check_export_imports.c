@@ -172,6 +172,23 @@ START_TEST(refusals)
 }
 END_TEST
 
+/* The driver of interface 0 may want interface 1, which could be claimed. */
+START_TEST(refused_with_some_claimed)
+{
+	const int fd = rig_connect(&x.rig);
+	struct fake_counts c;
+
+	fake_set_claim(LIBUSB_ERROR_BUSY);
+	fake_set_claim_of(0);
+	ck_assert_uint_eq(rig_try_import(fd, "1-2.3", NULL),
+	    USBIP_ST_DEV_BUSY);
+	c = fake_counts();
+	ck_assert_uint_eq(c.claims, 0);
+	ck_assert_int_eq(c.attached, 1);
+	close(fd);
+}
+END_TEST
+
 START_TEST(importer_goes_amid_transfers)
 {
 	const int fd = export_import();
@@ -480,6 +497,7 @@ main(void)
 	tcase_add_test(t, second_importer_is_refused);
 	tcase_add_test(t, claimed_and_given_back);
 	tcase_add_test(t, refusals);
+	tcase_add_test(t, refused_with_some_claimed);
 	tcase_add_test(t, importer_goes_amid_transfers);
 	tcase_add_test(t, kick);
 	tcase_add_test(t, unplugged_amid_transfers);

@@ -12,6 +12,7 @@ struct fake_state fake = {
 	    .interface = -1, .setting = -1 },
 	.has_hotplug = true,
 	.reset_error = LIBUSB_ERROR_NOT_FOUND,
+	.claim_of = -1,
 	.memory = -1,
 };
 
@@ -85,6 +86,7 @@ SETTER(fake_set_open, int, open_error)
 SETTER(fake_set_memory, long, memory)
 SETTER(fake_set_slowness, int, slowness)
 SETTER(fake_set_claim, int, claim_error)
+SETTER(fake_set_claim_of, int, claim_of)
 SETTER(fake_set_reset, int, reset_error)
 
 void

@@ -48,6 +48,8 @@ void fake_set_slowness(int ms);
 /* What claiming an interface, and resetting a device, say.  A reset usually
  * says LIBUSB_ERROR_NOT_FOUND. */
 void fake_set_claim(int error);
+/* Only claiming this interface says so; -1: any. */
+void fake_set_claim_of(int interface);
 void fake_set_reset(int error);
 
 /* ---- A device ---- */

@@ -81,7 +81,8 @@ extern struct fake_state {
 	struct fake_device *devices;
 	struct fake_counts counts;
 	bool has_hotplug;
-	int init_error, open_error, claim_error, reset_error, slowness;
+	int init_error, open_error, claim_error, claim_of, reset_error;
+	int slowness;
 	long memory, memory_used;
 } fake;
 
