@@ -170,31 +170,55 @@ session_open(struct session **out, const struct bus_ident *ident,
 
 /* ---- Closing ------------------------------------------------------------ */
 
+static int
+current_configuration(struct session *s) ROLE_UNCHECKED
+{
+	int value;
+
+	if (libusb_get_configuration(s->handle, &value) == 0)
+		return value;
+	return s->configuration != NULL ? s->configuration->bConfigurationValue
+					: 0;
+}
+
+/* 0 or libusb's error. */
+static int
+set_back(struct session *s)
+{
+	const int r = libusb_set_configuration(s->handle,
+	    s->first_configuration != 0 ? s->first_configuration : -1);
+
+	/* With another configuration come other interfaces, to which the
+	 * system gives their drivers itself. */
+	if (r == 0)
+		s->detached = 0;
+	else
+		log_warning("device %s: cannot be put back into configuration "
+		    "%d: %s", s->ident.busid, s->first_configuration,
+		    libusb_error_name(r));
+	return r;
+}
+
 /* After a reset the settings are the first ones, and toggles and halts are
  * gone.  One that comes back as another device is the monitor's affair. */
 static void
 restore(struct session *s)
 {
-	libusb_device *device = libusb_get_device(s->handle);
-	int value = 0, r;
+	const int value = current_configuration(s);
+	int r;
 
-	r = libusb_get_configuration(s->handle, &value);
 	interfaces_release(s, false);
-	if (r == 0)
-		r = libusb_reset_device(s->handle);
-	if (r == 0 && value != s->first_configuration) {
-		r = libusb_set_configuration(s->handle,
-		    s->first_configuration != 0 ? s->first_configuration : -1);
-		/* With another configuration come other interfaces, to which
-		 * the system gives their drivers itself. */
-		s->detached = 0;
+	r = libusb_reset_device(s->handle);
+	if (r != LIBUSB_ERROR_NO_DEVICE && r != LIBUSB_ERROR_NOT_FOUND) {
+		if (r != 0)
+			log_warning("device %s: cannot be reset after its "
+			    "import: %s", s->ident.busid,
+			    libusb_error_name(r));
+		r = value != s->first_configuration ? set_back(s) : 0;
 	}
 	interfaces_release(s, true);
 	if (r == 0)
-		s->configured(s->arg, device);
-	else if (r != LIBUSB_ERROR_NO_DEVICE && r != LIBUSB_ERROR_NOT_FOUND)
-		log_warning("device %s: cannot be reset after its import: %s",
-		    s->ident.busid, libusb_error_name(r));
+		s->configured(s->arg, libusb_get_device(s->handle));
 }
 
 /* The threads end in this order, because a request that is still being carried
@@ -212,8 +236,8 @@ void
 session_close(struct session *s) ROLE_UNCHECKED
 {
 	stop_threads(s);
-	libusb_free_config_descriptor(s->configuration);
 	restore(s);
+	libusb_free_config_descriptor(s->configuration);
 	session_free(s);
 }
 

@@ -256,6 +256,25 @@ START_TEST(another_configuration)
 }
 END_TEST
 
+/* Whatever the reset says, it goes back to the first. */
+START_TEST(configuration_is_set_back)
+{
+	static const int resets[] = { 0, LIBUSB_ERROR_NOT_SUPPORTED,
+		LIBUSB_ERROR_OTHER };
+
+	for (int i = 0; i < UNIT_COUNT(resets); i++) {
+		const int fd = export_import();
+
+		export_control(fd, 1, SET_CONFIGURATION(2));
+		rig_expect_ret(fd, 1, USBIP_OK, 0);
+		ck_assert_int_eq(fake_counts().configuration, 2);
+		fake_set_reset(resets[i]);
+		export_release(fd);
+		ck_assert_int_eq(fake_counts().configuration, 1);
+	}
+}
+END_TEST
+
 START_TEST(no_configuration)
 {
 	const int fd = export_import();
@@ -471,6 +490,7 @@ main(void)
 	tcase_add_test(t, isochronous);
 	tcase_add_test(t, same_configuration_is_not_set);
 	tcase_add_test(t, another_configuration);
+	tcase_add_test(t, configuration_is_set_back);
 	tcase_add_test(t, no_configuration);
 	tcase_add_test(t, clear_halt_and_reset);
 	tcase_add_test(t, requests_keep_their_place);
