@@ -19,12 +19,13 @@
  * USBIP_ENOMEM.  Nothing is split, because a URB that is split is no longer one:
  * a short packet in its first half would have to take back the second.
  *
- * Requests that change what libusb keeps of a device (SET_CONFIGURATION,
- * SET_INTERFACE, CLEAR_FEATURE(ENDPOINT_HALT), port reset) are done by its
- * functions, on the requests thread, since they block.  Such a request waits for
- * the control transfers before it and is waited for by those behind it; other
- * endpoints go on.  Its URB can be cancelled at once, though what it does
- * cannot.
+ * SET_ADDRESS is answered and not passed on: the device would be lost to its
+ * host.  Other requests that change what libusb keeps of a device
+ * (SET_CONFIGURATION, SET_INTERFACE, CLEAR_FEATURE(ENDPOINT_HALT), port reset)
+ * are done by its functions, on the requests thread, since they block.  Such a
+ * request waits for the control transfers before it and is waited for by those
+ * behind it; other endpoints go on.  Its URB can be cancelled at once, though
+ * what it does cannot.
  */
 
 #include <libusb.h>

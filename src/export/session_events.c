@@ -163,7 +163,10 @@ start_request(struct session *s, struct usbip_urb *urb)
 		r->settings = changed_settings(s);
 	}
 	dequeue(&s->endpoints[0], urb);
-	if (r->kind == REQUEST_FIRST_SETTINGS && r->settings == 0) {
+	/* The device's address is its host's affair; the importer's is that of
+	 * its own bus, and importers' kernels do not send it at all. */
+	if (r->kind == REQUEST_ADDRESS ||
+	    (r->kind == REQUEST_FIRST_SETTINGS && r->settings == 0)) {
 		complete(urb, USBIP_OK, 0);
 		return 0;
 	}
@@ -195,6 +198,7 @@ note_request(struct session *s, struct request *r) RUNS_ON(on_export_events)
 			s->settings[r->index] = (uint8_t)r->value;
 		break;
 	case REQUEST_CLEAR_HALT:
+	case REQUEST_ADDRESS:
 	case REQUEST_NONE:
 		return;
 	}

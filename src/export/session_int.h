@@ -64,6 +64,7 @@ enum request_kind {
 	REQUEST_INTERFACE,
 	REQUEST_CLEAR_HALT,
 	REQUEST_RESET,
+	REQUEST_ADDRESS,
 	/* SET_CONFIGURATION of the current one: its settings go back to 0. */
 	REQUEST_FIRST_SETTINGS,
 };

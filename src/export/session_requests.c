@@ -15,13 +15,18 @@ struct role on_export_requests;
 #define FEATURE_ENDPOINT_HALT 0
 #define FEATURE_PORT_RESET 4
 
+/* Without data, the direction means nothing (9.3.5), and few devices look. */
 enum request_kind
 request_kind_of(const uint8_t setup[8], struct request *r)
 {
-	const uint8_t type = setup[0], request = setup[1];
+	const bool has_data = (setup[6] | setup[7]) != 0;
+	const uint8_t type = setup[0] & (has_data ? 0xff : 0x7f);
+	const uint8_t request = setup[1];
 
 	r->value = (uint16_t)(setup[2] | setup[3] << 8);
 	r->index = (uint16_t)(setup[4] | setup[5] << 8);
+	if (type == TYPE_DEVICE && request == LIBUSB_REQUEST_SET_ADDRESS)
+		return REQUEST_ADDRESS;
 	if (type == TYPE_DEVICE && request == LIBUSB_REQUEST_SET_CONFIGURATION)
 		return REQUEST_CONFIGURATION;
 	if (type == TYPE_INTERFACE && request == LIBUSB_REQUEST_SET_INTERFACE)
@@ -157,6 +162,7 @@ carry_out(struct session *s, struct request *r) RUNS_ON(on_export_requests)
 		return libusb_reset_device(s->handle);
 	case REQUEST_FIRST_SETTINGS:
 		return first_settings(s, r);
+	case REQUEST_ADDRESS:
 	case REQUEST_NONE:
 		break;
 	}

@@ -317,6 +317,38 @@ END_TEST
 
 /* A request waits for control transfers before it, and is waited for by those
  * behind it; other endpoints are not concerned. */
+START_TEST(set_address_is_not_passed_on)
+{
+	const int fd = export_import();
+
+	export_control(fd, 1, 0x00, 5, 77, 0, 0);
+	rig_expect_ret(fd, 1, USBIP_OK, 0);
+	export_control(fd, 2, 0x80, 5, 77, 0, 0);
+	rig_expect_ret(fd, 2, USBIP_OK, 0);
+	ck_assert_int_eq(script.submitted, 0);
+	export_release(fd);
+}
+END_TEST
+
+/* The direction bit of a request without data means nothing. */
+START_TEST(requests_of_any_direction)
+{
+	const int fd = export_import();
+
+	export_control(fd, 1, 0x80, 9, 2, 0, 0); /* SET_CONFIGURATION */
+	rig_expect_ret(fd, 1, USBIP_OK, 0);
+	ck_assert_int_eq(fake_counts().configuration, 2);
+	export_control(fd, 2, 0x81, 11, 0, 0, 0); /* SET_INTERFACE */
+	rig_expect_ret(fd, 2, USBIP_OK, 0);
+	ck_assert_int_eq(fake_counts().interface, 0);
+	export_control(fd, 3, 0x82, 1, 0, 0x84, 0); /* CLEAR_FEATURE */
+	rig_expect_ret(fd, 3, USBIP_OK, 0);
+	ck_assert_int_eq(fake_counts().clear_halts, 1);
+	ck_assert_int_eq(script.submitted, 0);
+	export_release(fd);
+}
+END_TEST
+
 START_TEST(requests_keep_their_place)
 {
 	const int fd = export_import();
@@ -493,6 +525,8 @@ main(void)
 	tcase_add_test(t, configuration_is_set_back);
 	tcase_add_test(t, no_configuration);
 	tcase_add_test(t, clear_halt_and_reset);
+	tcase_add_test(t, set_address_is_not_passed_on);
+	tcase_add_test(t, requests_of_any_direction);
 	tcase_add_test(t, requests_keep_their_place);
 	tcase_add_test(t, waits_for_its_own_memory);
 	tcase_add_test(t, starves_when_others_have_it_all);
