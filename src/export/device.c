@@ -24,12 +24,24 @@ on_configured(void *arg, libusb_device *device)
 		usbip_server_update(d->server, &d->usb, &d->desc);
 }
 
+static void
+on_broken(void *arg)
+{
+	struct device *d = arg;
+
+	usbip_server_kick(d->server, d->ident.busid);
+}
+
 static int
 on_imported(struct usbip_device *usb)
 {
+	static const struct session_ops session_ops = {
+		.configured = on_configured,
+		.broken = on_broken,
+	};
 	struct device *d = device_of(usb);
 
-	return session_open(&d->session, &d->ident, on_configured, d);
+	return session_open(&d->session, &d->ident, &session_ops, d);
 }
 
 static void

@@ -149,7 +149,7 @@ open_device(struct session *s) ROLE_UNCHECKED
 
 int
 session_open(struct session **out, const struct bus_ident *ident,
-    void (*configured)(void *arg, libusb_device *device), void *arg)
+    const struct session_ops *ops, void *arg)
 {
 	struct session *s = session_new(ident);
 	int status;
@@ -158,7 +158,7 @@ session_open(struct session **out, const struct bus_ident *ident,
 		log_error("device %s: %s", ident->busid, strerror(errno));
 		return USBIP_ST_ERROR;
 	}
-	s->configured = configured;
+	s->ops = ops;
 	s->arg = arg;
 	status = open_device(s);
 	if (status == USBIP_ST_OK)
@@ -218,7 +218,7 @@ restore(struct session *s)
 	}
 	interfaces_release(s, true);
 	if (r == 0)
-		s->configured(s->arg, libusb_get_device(s->handle));
+		s->ops->configured(s->arg, libusb_get_device(s->handle));
 }
 
 /* The threads end in this order, because a request that is still being carried

@@ -39,15 +39,24 @@
 
 struct session;
 
+/* Whose it is.  Both are called by the session's threads, and `configured` by
+ * session_close(), too. */
+struct session_ops {
+	/* The current configuration has changed. */
+	void (*configured)(void *arg, libusb_device *device);
+	/* What libusb keeps of the device is no longer so; only a new session
+	 * can mend that.  Must not block. */
+	void (*broken)(void *arg);
+};
+
 /*
  * Opens the device, takes it from its drivers and starts its threads.
  * USBIP_ST_OK, or the status to refuse the importer with, of which the log has
- * the reason.  `configured` (with `arg`) is called by the requests thread, and
- * by session_close(), when the current configuration has changed.  Blocks for a second or two; the rx
- * thread, as for all functions here.
+ * the reason.  `ops` must live as long as the session.  Blocks for a second or
+ * two; the rx thread, as for all functions here.
  */
 int session_open(struct session **out, const struct bus_ident *ident,
-    void (*configured)(void *arg, libusb_device *device), void *arg);
+    const struct session_ops *ops, void *arg);
 
 /*
  * Gives the device back as it was found: reset, in its first configuration, with

@@ -208,6 +208,15 @@ note_request(struct session *s, struct request *r) RUNS_ON(on_export_events)
 static void pump(struct session *s, struct endpoint *e)
     RUNS_ON(on_export_events);
 
+/* A failed reset leaves nothing claimed that libusb believes to be, or another
+ * device in the place of this one; but where there is none, nothing happened. */
+static bool
+breaks(const struct request *r)
+{
+	return r->kind == REQUEST_RESET && r->result != 0 &&
+	    r->result != LIBUSB_ERROR_NOT_SUPPORTED;
+}
+
 static void
 on_request(struct session *s, struct request *r) RUNS_ON(on_export_events)
 {
@@ -222,6 +231,11 @@ on_request(struct session *s, struct request *r) RUNS_ON(on_export_events)
 	s->request_urb = NULL;
 	if (urb != NULL)
 		complete(urb, status, 0);
+	if (breaks(r)) {
+		log_warning("device %s: cannot be reset, which ends its "
+		    "import: %s", s->ident.busid, libusb_error_name(r->result));
+		s->ops->broken(s->arg);
+	}
 	pump(s, &s->endpoints[0]);
 }
 

@@ -85,7 +85,7 @@ struct session {
 	struct bus_ident ident;
 	libusb_context *ctx;
 	libusb_device_handle *handle;
-	void (*configured)(void *arg, libusb_device *device);
+	const struct session_ops *ops;
 	void *arg;
 
 	struct thread events_thread, requests_thread;

@@ -126,7 +126,7 @@ set_configuration(struct session *s, struct request *r)
 		r->configuration = NULL;
 	claimed = interfaces_claim(s, r->configuration);
 	if (error == 0)
-		s->configured(s->arg, device);
+		s->ops->configured(s->arg, device);
 	if (error == 0 && claimed != 0)
 		log_warning("device %s: not all interfaces of configuration %u "
 		    "can be claimed: %s", s->ident.busid, r->value,
