@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -55,6 +56,20 @@ write_all(const char *bytes, size_t len)
 	return true;
 }
 
+/* Waits for the engine.  False: nobody reads standard output any more, which
+ * would otherwise only be seen when there is something to write. */
+static bool
+await_engine(void)
+{
+	struct pollfd pfd[] = { { .fd = relay.fd, .events = POLLIN },
+		{ .fd = STDOUT_FILENO } };
+
+	while (poll(pfd, 2, -1) < 0)
+		if (errno != EINTR)
+			return false;
+	return pfd[1].revents == 0;
+}
+
 /* The engine to standard output, until either ends. */
 static void *
 output_main(void *arg)
@@ -63,7 +78,8 @@ output_main(void *arg)
 	ssize_t n;
 
 	(void)arg;
-	while ((n = recv(relay.fd, bytes, sizeof bytes, 0)) != 0) {
+	while (await_engine() &&
+	    (n = recv(relay.fd, bytes, sizeof bytes, 0)) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 || !write_all(bytes, (size_t)n))

@@ -15,7 +15,7 @@
  *
  * The descriptor, the caller's, or -1 and a cause.  When `*relayed`, `peer_gone`
  * (with `arg`) is called once by a thread, when all that the engine had to say
- * has been written, or cannot be.  Once a process.
+ * has been written, or cannot be; it may hang as long as nobody reads.  Once a process.
  */
 int stdio_open(void (*peer_gone)(void *arg), void *arg, bool *relayed,
     struct cause *why);

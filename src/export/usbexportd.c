@@ -28,6 +28,8 @@
 /* Nobody is served before the devices that were there at the start are known,
  * so that the first list is whole; but not longer than this. */
 #define SETTLE_MS 4000
+/* --stdio: what the import left to be written gets this long to be read. */
+#define RELAY_MS 5000
 
 struct listener {
 	int fd; /* -1: the server's */
@@ -47,8 +49,8 @@ struct exporter {
 	struct listener listeners[OPTIONS_LISTEN_MAX];
 	unsigned listener_count;
 	bool serving;
-	/* --stdio: how many have yet to say that the peer has ended. */
-	_Atomic int peer_parts;
+	/* --stdio: the engine's import, and the relay, have come to their ends. */
+	_Atomic bool engine_ended, relay_ended;
 	volatile sig_atomic_t quitting;
 };
 
@@ -215,13 +217,22 @@ serve_sockets(struct exporter *x, struct cause *why)
 	return 0;
 }
 
-/* One of those who know that the peer of --stdio has ended.  Any thread. */
+/* Any thread, as the next. */
 static void
-peer_part_ended(void *arg)
+on_engine_ended(void *arg)
 {
 	struct exporter *x = arg;
 
-	atomic_fetch_sub(&x->peer_parts, 1);
+	atomic_store(&x->engine_ended, true);
+	waker_wake(x->waker);
+}
+
+static void
+on_relay_ended(void *arg)
+{
+	struct exporter *x = arg;
+
+	atomic_store(&x->relay_ended, true);
 	waker_wake(x->waker);
 }
 
@@ -229,17 +240,13 @@ static int
 serve_stdio(struct exporter *x, struct cause *why)
 {
 	bool relayed;
-	int fd;
+	const int fd = stdio_open(on_relay_ended, x, &relayed, why);
 
-	/* Both must be through: the engine, which gives the device back, and
-	 * the relay, which has the last words for the peer. */
-	atomic_store(&x->peer_parts, 2);
-	fd = stdio_open(peer_part_ended, x, &relayed, why);
 	if (fd < 0)
 		return -1;
 	if (!relayed)
-		atomic_fetch_sub(&x->peer_parts, 1);
-	return usbip_server_adopt(x->server, fd, peer_part_ended, x, why);
+		atomic_store(&x->relay_ended, true);
+	return usbip_server_adopt(x->server, fd, on_engine_ended, x, why);
 }
 
 static int
@@ -252,11 +259,12 @@ serve(struct exporter *x, struct cause *why)
 }
 
 static bool
-is_over(struct exporter *x)
+is_over(struct exporter *x, struct moment relay_until)
 {
 	return x->quitting ||
-	    (x->serving && x->options->stdio &&
-		atomic_load(&x->peer_parts) == 0);
+	    (atomic_load(&x->engine_ended) &&
+		(atomic_load(&x->relay_ended) ||
+		    !moment_before(clock_now(), relay_until)));
 }
 
 /* The waker is cleared before anything is looked at, so that what happens
@@ -282,13 +290,17 @@ static int
 run(struct exporter *x, struct cause *why)
 {
 	const struct moment settled = moment_after_ms(clock_now(), SETTLE_MS);
+	struct moment relay_until = MOMENT_NEVER;
 
-	while (!is_over(x)) {
+	while (!is_over(x, relay_until)) {
 		if (!x->serving && (monitor_settled(x->monitor) ||
 			!moment_before(clock_now(), settled)) &&
 		    serve(x, why) < 0)
 			return -1;
-		wait_and_answer(x, x->serving ? MOMENT_NEVER : settled);
+		if (relay_until.ns == MOMENT_NEVER.ns &&
+		    atomic_load(&x->engine_ended))
+			relay_until = moment_after_ms(clock_now(), RELAY_MS);
+		wait_and_answer(x, x->serving ? relay_until : settled);
 	}
 	return 0;
 }

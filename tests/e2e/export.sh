@@ -218,6 +218,15 @@ for kind in EXEC:"$DIR/far" EXEC:"$DIR/far",pipes; do
 	rm -f "$EXPORT"
 done
 
+step "it ends when nobody reads its standard output any more"
+without_reader() {
+	python3 "$top_srcdir/tests/tools/usbip_stdio.py" "$1" 1-1 "$DIR/far"
+}
+equals "ended" "$(without_reader closed)"
+must_await 10 not_imported
+equals "ended" "$(without_reader unread)"
+must_await 10 not_imported
+
 step "what keeps it from starting is said in one sentence"
 refuses() { # STATUS PART OPTION...
 	local said status=0 wanted=$1 part=$2
