@@ -40,6 +40,7 @@ struct monitor {
 	_Atomic bool changed; /* set by libusb's callback */
 	_Atomic bool settled;
 	bool hotplug OWNED_BY(on_export_monitor);
+	struct moment settle_by OWNED_BY(on_export_monitor);
 	unsigned probes OWNED_BY(on_export_monitor);
 
 	/* The monitor changes the list, and the rows in it, under the lock;
@@ -173,8 +174,8 @@ has_settled(const struct monitor *m)
 	return atomic_load_explicit(&m->settled, memory_order_relaxed);
 }
 
-/* At the start, devices wait for one another, so that importers get them in
- * the order of the bus, each time. */
+/* At the start, devices wait for one another (until `settle_by`), so that
+ * importers get them in the order of the bus, each time. */
 static void
 on_probed(struct monitor *m, struct probe *p) RUNS_ON(on_export_monitor)
 {
@@ -288,10 +289,12 @@ is_there(const struct monitor *m, const struct policy_rule *r)
     RUNS_ON(on_export_monitor)
 {
 	for (const struct entry *e = m->entries; e != NULL; e = e->next) {
+		const bool looked_at = e->row.state != MONITOR_NEW &&
+		    e->row.state != MONITOR_PROBING;
 		const struct policy_device d = { .busid = e->row.ident.busid,
 			.vendor = e->row.ident.vendor,
 			.product = e->row.ident.product,
-			.serial = e->row.serial };
+			.serial = looked_at ? e->row.serial : NULL };
 
 		if (policy_names(r, &d))
 			return true;
@@ -334,7 +337,7 @@ advance(struct monitor *m) RUNS_ON(on_export_monitor)
 	     e != NULL && m->probes < MONITOR_PROBES_MAX; e = e->next)
 		if (e->row.state == MONITOR_NEW)
 			probe(m, e);
-	if (m->probes == 0)
+	if (m->probes == 0 || !moment_before(clock_now(), m->settle_by))
 		settle(m);
 }
 
@@ -377,12 +380,29 @@ wake(void *arg)
 	libusb_interrupt_event_handler(m->ctx);
 }
 
+static bool
+quitting(const struct monitor *m)
+{
+	return atomic_load_explicit(&m->quitting, memory_order_relaxed);
+}
+
+/* How long there is nothing to be done. */
+static int
+idle_ms(const struct monitor *m) RUNS_ON(on_export_monitor)
+{
+	const int ms = m->hotplug ? IDLE_MS : MONITOR_POLL_MS;
+	const int left = has_settled(m) || quitting(m) ? ms
+	    : moment_poll_timeout(clock_now(), m->settle_by);
+
+	return left < ms ? left : ms;
+}
+
 static void
 wait_for_events(struct monitor *m) RUNS_ON(on_export_monitor)
 {
-	const int ms = !mailbox_idle(&m->mailbox) ? 0
-	    : m->hotplug ? IDLE_MS : MONITOR_POLL_MS;
-	struct timeval tv = { .tv_sec = ms / 1000 };
+	const int ms = mailbox_idle(&m->mailbox) ? idle_ms(m) : 0;
+	struct timeval tv = { .tv_sec = ms / 1000,
+		.tv_usec = ms % 1000 * 1000 };
 	const int r = libusb_handle_events_timeout_completed(m->ctx, &tv, NULL);
 
 	if (r < 0 && r != LIBUSB_ERROR_INTERRUPTED) {
@@ -408,18 +428,13 @@ take_messages(struct monitor *m) RUNS_ON(on_export_monitor)
 	}
 }
 
-static bool
-quitting(struct monitor *m)
-{
-	return atomic_load_explicit(&m->quitting, memory_order_relaxed);
-}
-
 static void *
 monitor_main(void *arg)
 {
 	struct monitor *m = arg;
 
 	role_take(&on_export_monitor);
+	m->settle_by = moment_after_ms(clock_now(), MONITOR_SETTLE_MS);
 	watch(m);
 	scan(m);
 	while (!quitting(m)) {

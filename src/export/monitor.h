@@ -19,6 +19,9 @@
 
 /* Where libusb cannot tell of changes, the list is read this often. */
 #define MONITOR_POLL_MS 1000
+/* The devices that are there at the start are offered together, but wait no
+ * longer than this for those that are slow. */
+#define MONITOR_SETTLE_MS 4000
 /* Looks at a time: each has a thread and a libusb context. */
 #define MONITOR_PROBES_MAX 16
 
@@ -45,7 +48,7 @@ struct monitor_row {
 /*
  * Starts watching.  `policy` and `server` must live until monitor_free().
  * `settled` is woken once, when all devices that were there at the start have
- * been looked at.  NULL and a cause.  Main thread, as for all functions here.
+ * been looked at, or MONITOR_SETTLE_MS have passed.  NULL and a cause.  Main thread, as for all functions here.
  */
 struct monitor *monitor_start(const struct policy *policy,
     struct usbip_server *server, struct waker *settled, struct cause *why);

@@ -25,9 +25,6 @@
 #define EXIT_USAGE 2
 
 #define LISTEN_BACKLOG 64
-/* Nobody is served before the devices that were there at the start are known,
- * so that the first list is whole; but not longer than this. */
-#define SETTLE_MS 4000
 /* --stdio: what the import left to be written gets this long to be read. */
 #define RELAY_MS 5000
 
@@ -289,18 +286,17 @@ wait_and_answer(struct exporter *x, struct moment until)
 static int
 run(struct exporter *x, struct cause *why)
 {
-	const struct moment settled = moment_after_ms(clock_now(), SETTLE_MS);
 	struct moment relay_until = MOMENT_NEVER;
 
 	while (!is_over(x, relay_until)) {
-		if (!x->serving && (monitor_settled(x->monitor) ||
-			!moment_before(clock_now(), settled)) &&
+		/* The first list is to be whole. */
+		if (!x->serving && monitor_settled(x->monitor) &&
 		    serve(x, why) < 0)
 			return -1;
 		if (relay_until.ns == MOMENT_NEVER.ns &&
 		    atomic_load(&x->engine_ended))
 			relay_until = moment_after_ms(clock_now(), RELAY_MS);
-		wait_and_answer(x, x->serving ? relay_until : settled);
+		wait_and_answer(x, relay_until);
 	}
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* usbexportd's backend: what is offered, who gets it, and how that ends. */
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -272,6 +273,39 @@ START_TEST(without_hotplug)
 }
 END_TEST
 
+static atomic_bool let_go;
+
+static int
+answer_late(struct fake_device *d, uint8_t type, uint8_t request,
+    uint16_t value, uint16_t index, void *data, uint16_t length)
+{
+	(void)d, (void)type, (void)request, (void)value, (void)index;
+	(void)data, (void)length;
+	while (!let_go)
+		poll(NULL, 0, 10);
+	return LIBUSB_ERROR_TIMEOUT;
+}
+
+/* A device that keeps its look waiting keeps no other one. */
+START_TEST(slow_at_the_start)
+{
+	struct fake_spec spec = rig_spec;
+	int fd;
+
+	spec.ports[1] = 4;
+	fake_on_control(fake_plug_as(&spec, &rig_descriptor,
+	    rig_configurations), answer_late);
+	export_set_up();
+	export_await_state("1-2.3", MONITOR_OFFERED);
+	export_await_state("1-2.4", MONITOR_PROBING);
+	fd = export_import();
+	let_go = true;
+	export_await_state("1-2.4", MONITOR_OFFERED);
+	export_release(fd);
+	export_tear_down();
+}
+END_TEST
+
 /* ---- What is kept ---- */
 
 static const struct libusb_endpoint_descriptor hid_endpoints[] = {
@@ -505,6 +539,7 @@ main(void)
 	suite_add_tcase(s, t);
 	tcase_set_timeout(alone, 3 * UNIT_PATIENCE_MS / 1000);
 	tcase_add_test(alone, without_hotplug);
+	tcase_add_test(alone, slow_at_the_start);
 	tcase_add_test(alone, hub);
 	tcase_add_test(alone, keyboard);
 	tcase_add_test(alone, named_keyboard);
