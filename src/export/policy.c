@@ -174,6 +174,7 @@ policy_verdict_text(enum policy_verdict v)
 /* Items of a report descriptor (HID 1.11, 6.2.2). */
 #define ITEM_LONG 0xfe
 #define ITEM_USAGE_PAGE 0x04 /* with its size in the two lowest bits */
+#define ITEM_EXTENDED_USAGE 0x0b /* four bytes, whose upper two are its page */
 #define ITEM_KIND 0xfc
 #define USAGE_PAGE_FIDO 0xf1d0
 
@@ -189,6 +190,11 @@ policy_report_is_fido(const uint8_t *bytes, size_t len)
 		if (item == ITEM_LONG) {
 			size = read_u8(&r);
 			read_u8(&r); /* its tag */
+		} else if (item == ITEM_EXTENDED_USAGE) {
+			read_le16(&r);
+			if (read_le16(&r) == USAGE_PAGE_FIDO && !r.bad)
+				return true;
+			size = 0;
 		} else if ((item & ITEM_KIND) == ITEM_USAGE_PAGE && size >= 2) {
 			if (read_le16(&r) == USAGE_PAGE_FIDO && !r.bad)
 				return true;

@@ -230,11 +230,14 @@ START_TEST(report_descriptors)
 {
 	static const uint8_t fido[] = { 0x05, 0x01, 0x06, 0xd0, 0xf1 };
 	static const uint8_t wide[] = { 0x07, 0xd0, 0xf1, 0, 0 };
+	static const uint8_t extended[] = { 0x0b, 1, 0, 0xd0, 0xf1 };
 	static const uint8_t hidden[] = { 0x27, 0x06, 0xd0, 0xf1, 0 };
 	static const uint8_t is_long[] = { 0xfe, 3, 0, 6, 0xd0, 0xf1 };
 
 	ck_assert(policy_report_is_fido(fido, sizeof fido));
 	ck_assert(policy_report_is_fido(wide, sizeof wide));
+	ck_assert(policy_report_is_fido(extended, sizeof extended));
+	ck_assert(!policy_report_is_fido(extended, sizeof extended - 1));
 	ck_assert(!policy_report_is_fido(hidden, sizeof hidden));
 	ck_assert(!policy_report_is_fido(is_long, sizeof is_long));
 	for (size_t n = 0; n < sizeof fido; n++)
