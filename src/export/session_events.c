@@ -189,9 +189,13 @@ note_request(struct session *s, struct request *r) RUNS_ON(on_export_events)
 		memset(s->settings, 0, sizeof s->settings);
 		break;
 	case REQUEST_RESET:
-	case REQUEST_FIRST_SETTINGS:
 		if (r->result == 0)
 			memset(s->settings, 0, sizeof s->settings);
+		break;
+	case REQUEST_FIRST_SETTINGS:
+		for (unsigned i = 0; i < INTERFACES_MAX; i++)
+			if ((r->settings & (uint32_t)1 << i) != 0)
+				s->settings[i] = 0;
 		break;
 	case REQUEST_INTERFACE:
 		if (r->result == 0 && r->index < INTERFACES_MAX)

@@ -75,7 +75,9 @@ struct request {
 	struct msg msg;
 	enum request_kind kind;
 	uint16_t value, index; /* of its setup packet */
-	uint32_t settings; /* FIRST_SETTINGS: a bit for each interface */
+	/* FIRST_SETTINGS: a bit for each interface, and when it is done, for
+	 * each with which that went well. */
+	uint32_t settings;
 	int result; /* 0 or a libusb error */
 	/* CONFIGURATION: the new one, NULL when it is none. */
 	struct libusb_config_descriptor *configuration;

@@ -134,16 +134,24 @@ set_configuration(struct session *s, struct request *r)
 	return error;
 }
 
+/* Leaves those in `r->settings` that are back in their first.  The first
+ * error. */
 static int
-first_settings(struct session *s, const struct request *r)
+first_settings(struct session *s, struct request *r)
     RUNS_ON(on_export_requests)
 {
 	int error = 0;
 
-	for (unsigned i = 0; i < INTERFACES_MAX && error == 0; i++)
-		if ((r->settings & (uint32_t)1 << i) != 0)
-			error = libusb_set_interface_alt_setting(s->handle,
-			    (int)i, 0);
+	for (unsigned i = 0; i < INTERFACES_MAX; i++) {
+		const uint32_t bit = (uint32_t)1 << i;
+		const int e = (r->settings & bit) == 0 ? 0
+		    : libusb_set_interface_alt_setting(s->handle, (int)i, 0);
+
+		if (e != 0)
+			r->settings &= ~bit;
+		if (error == 0)
+			error = e;
+	}
 	return error;
 }
 

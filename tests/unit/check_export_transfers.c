@@ -233,6 +233,27 @@ START_TEST(same_configuration_is_not_set)
 }
 END_TEST
 
+/* One interface that cannot go back keeps no other. */
+START_TEST(same_configuration_in_part)
+{
+	const int fd = export_import();
+
+	export_control(fd, 1, SET_INTERFACE(0, 1));
+	rig_expect_ret(fd, 1, USBIP_OK, 0);
+	export_control(fd, 2, SET_INTERFACE(1, 1));
+	rig_expect_ret(fd, 2, USBIP_OK, 0);
+	fake_set_stuck(1);
+	export_control(fd, 3, SET_CONFIGURATION(1));
+	rig_expect_ret(fd, 3, USBIP_EPIPE, 0);
+	rig_submit(fd, &x.as, 4, 0x02, 64); /* in the other setting only */
+	rig_expect_ret(fd, 4, USBIP_EPIPE, 0);
+	fake_set_stuck(0);
+	export_control(fd, 5, SET_CONFIGURATION(1));
+	rig_expect_ret(fd, 5, USBIP_OK, 0);
+	export_release(fd);
+}
+END_TEST
+
 START_TEST(another_configuration)
 {
 	struct usbip_device_entry entry;
@@ -543,6 +564,7 @@ main(void)
 	tcase_add_test(t, statuses);
 	tcase_add_test(t, isochronous);
 	tcase_add_test(t, same_configuration_is_not_set);
+	tcase_add_test(t, same_configuration_in_part);
 	tcase_add_test(t, another_configuration);
 	tcase_add_test(t, reset_that_fails);
 	tcase_add_test(t, configuration_is_set_back);

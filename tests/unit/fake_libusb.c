@@ -13,6 +13,7 @@ struct fake_state fake = {
 	.has_hotplug = true,
 	.reset_error = LIBUSB_ERROR_NOT_FOUND,
 	.claim_of = -1,
+	.stuck = -1,
 	.memory = -1,
 };
 
@@ -87,6 +88,7 @@ SETTER(fake_set_memory, long, memory)
 SETTER(fake_set_slowness, int, slowness)
 SETTER(fake_set_claim, int, claim_error)
 SETTER(fake_set_claim_of, int, claim_of)
+SETTER(fake_set_stuck, int, stuck)
 SETTER(fake_set_reset, int, reset_error)
 
 void

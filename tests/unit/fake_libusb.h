@@ -51,6 +51,8 @@ void fake_set_claim(int error);
 /* Only claiming this interface says so; -1: any. */
 void fake_set_claim_of(int interface);
 void fake_set_reset(int error);
+/* This interface stalls what would give it another setting; -1: none. */
+void fake_set_stuck(int interface);
 
 /* ---- A device ---- */
 

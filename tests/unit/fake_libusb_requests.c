@@ -170,6 +170,10 @@ libusb_set_interface_alt_setting(libusb_device_handle *h, int interface,
 		pthread_mutex_unlock(&fake.lock);
 		return LIBUSB_ERROR_NOT_FOUND;
 	}
+	if (interface == fake.stuck) {
+		pthread_mutex_unlock(&fake.lock);
+		return LIBUSB_ERROR_PIPE;
+	}
 	fake.counts.interface = interface;
 	fake.counts.setting = setting;
 	return unlock(h->device->d);
