@@ -24,8 +24,9 @@
  * (SET_CONFIGURATION, SET_INTERFACE, CLEAR_FEATURE(ENDPOINT_HALT), port reset)
  * are done by its functions, on the requests thread, since they block.  Such a
  * request waits for the control transfers before it and is waited for by those
- * behind it; other endpoints go on.  Its URB can be cancelled at once, though
- * what it does cannot.
+ * behind it; other endpoints go on, except while the configuration changes or
+ * the device is reset.  Its URB can be cancelled at once, though what it does
+ * cannot.
  */
 
 #include <libusb.h>

@@ -2,9 +2,10 @@
 
 /*
  * The events thread of a session.  Each endpoint has a queue of URBs that are
- * not submitted yet; it is empty unless memory is short, or, for the control
- * endpoint, a blocking request is under way.  Whatever keeps the first from
- * being submitted keeps those behind it, and no other endpoint's.
+ * not submitted yet; it is empty unless memory is short, or a blocking request
+ * is under way: one that the control endpoint waits for, or a new configuration
+ * or a reset, for which all do.  Whatever keeps the first from being submitted
+ * keeps those behind it.
  */
 
 #include <poll.h>
@@ -209,8 +210,7 @@ note_request(struct session *s, struct request *r) RUNS_ON(on_export_events)
 	note_endpoints(s);
 }
 
-static void pump(struct session *s, struct endpoint *e)
-    RUNS_ON(on_export_events);
+static void pump_all(struct session *s) RUNS_ON(on_export_events);
 
 /* A failed reset leaves nothing claimed that libusb believes to be, or another
  * device in the place of this one; but where there is none, nothing happened. */
@@ -240,10 +240,20 @@ on_request(struct session *s, struct request *r) RUNS_ON(on_export_events)
 		    "import: %s", s->ident.busid, libusb_error_name(r->result));
 		s->ops->broken(s->arg);
 	}
-	pump(s, &s->endpoints[0]);
+	pump_all(s);
 }
 
 /* ---- Starting ----------------------------------------------------------- */
+
+/* Meanwhile nothing is claimed, and Linux would claim for a transfer what the
+ * request must have free. */
+static bool
+is_unsettled(const struct session *s) RUNS_ON(on_export_events)
+{
+	return s->requesting &&
+	    (s->request.kind == REQUEST_CONFIGURATION ||
+		s->request.kind == REQUEST_RESET);
+}
 
 /* Begins on the first URB of the queue and takes it out: 0; or leaves it there:
  * START_LATER, when something must be over before, or an error of libusb's. */
@@ -255,6 +265,8 @@ start(struct session *s, struct endpoint *e) RUNS_ON(on_export_events)
 	struct request unused;
 	int r;
 
+	if (is_unsettled(s))
+		return START_LATER;
 	if (!e->exists)
 		return LIBUSB_ERROR_NOT_FOUND;
 	if (iso != (urb->iso_count > 0))
@@ -296,7 +308,7 @@ starve(struct session *s, struct endpoint *e) RUNS_ON(on_export_events)
  * keep their order: each of these, when it is done, comes here again.
  */
 static void
-pump(struct session *s, struct endpoint *e)
+pump(struct session *s, struct endpoint *e) RUNS_ON(on_export_events)
 {
 	while (e->first != NULL) {
 		struct usbip_urb *urb = e->first;
@@ -313,14 +325,20 @@ pump(struct session *s, struct endpoint *e)
 	}
 }
 
+static void
+pump_all(struct session *s)
+{
+	for (unsigned i = 0; i < ENDPOINTS_MAX; i++)
+		if (s->endpoints[i].first != NULL)
+			pump(s, &s->endpoints[i]);
+}
+
 /* Memory may have come back. */
 static void
 pump_starving(struct session *s) RUNS_ON(on_export_events)
 {
 	s->starving = false;
-	for (unsigned i = 0; i < ENDPOINTS_MAX; i++)
-		if (s->endpoints[i].first != NULL)
-			pump(s, &s->endpoints[i]);
+	pump_all(s);
 }
 
 /* ---- Messages ----------------------------------------------------------- */

@@ -278,6 +278,25 @@ START_TEST(another_configuration)
 }
 END_TEST
 
+/* What comes meanwhile is for the new configuration: it has no endpoint 81. */
+START_TEST(transfers_wait_for_the_configuration)
+{
+	const int fd = export_import();
+
+	fake_set_slowness(300);
+	export_control(fd, 1, SET_CONFIGURATION(2));
+	rig_submit(fd, &x.as, 2, 0x81, 64);
+	rig_expect_ret(fd, 1, USBIP_OK, 0);
+	rig_expect_ret(fd, 2, USBIP_EPIPE, 0);
+	fake_set_slowness(0);
+	export_control(fd, 3, SET_CONFIGURATION(1));
+	rig_submit(fd, &x.as, 4, 0x81, 64);
+	rig_expect_ret(fd, 3, USBIP_OK, 0);
+	rig_expect_data(fd, 4, 64);
+	export_release(fd);
+}
+END_TEST
+
 /* Its import ends, as nothing of it can be relied on, and it can be had anew.
  * The reset's own answer may come before that. */
 START_TEST(reset_that_fails)
@@ -566,6 +585,7 @@ main(void)
 	tcase_add_test(t, same_configuration_is_not_set);
 	tcase_add_test(t, same_configuration_in_part);
 	tcase_add_test(t, another_configuration);
+	tcase_add_test(t, transfers_wait_for_the_configuration);
 	tcase_add_test(t, reset_that_fails);
 	tcase_add_test(t, configuration_is_set_back);
 	tcase_add_test(t, no_configuration);
