@@ -165,6 +165,9 @@ policy_verdict_text(enum policy_verdict v)
 	case POLICY_UNREADABLE:
 		return "not all its configurations can be read; it must be "
 		       "named with -d or -b, and no class denied";
+	case POLICY_SERIAL_UNREAD:
+		return "its serial number cannot be read, and it is not named "
+		       "without one";
 	}
 	return "";
 }

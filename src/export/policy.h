@@ -64,6 +64,9 @@ enum policy_verdict {
 	POLICY_KEYBOARD,
 	POLICY_SECURITY_KEY,
 	POLICY_UNREADABLE,
+	/* The prober's: a rule names it by a serial number, which it does not
+	 * tell. */
+	POLICY_SERIAL_UNREAD,
 };
 
 /* VID:PID[:SERIAL], as lsusb writes the numbers; BUSID; CLASS in hexadecimal.

@@ -313,6 +313,9 @@ look_at(struct look *l) RUNS_ON(on_export_prober)
 	if (p->verdict == POLICY_EXPORT) {
 		open_and_ask(l);
 		p->verdict = policy_judge(p->policy, &l->facts);
+		if (p->verdict == POLICY_UNNAMED && *p->serial == '\0' &&
+		    l->descriptor.iSerialNumber != 0)
+			p->verdict = POLICY_SERIAL_UNREAD;
 	}
 }
 

@@ -501,6 +501,21 @@ START_TEST(named_by_serial_number)
 }
 END_TEST
 
+START_TEST(serial_number_cannot_be_read)
+{
+	struct monitor_row row;
+	struct cause why;
+
+	ck_assert_int_eq(policy_add_id(&x.policy, "0525:a4a0:S1", &why), 0);
+	fake_set_open(LIBUSB_ERROR_ACCESS);
+	export_set_up();
+	ck_assert_uint_eq(monitor_list(x.monitor, &row, 1), 1);
+	ck_assert_int_eq(row.state, MONITOR_KEPT);
+	ck_assert(strstr(row.reason, "serial number cannot be read") != NULL);
+	export_tear_down();
+}
+END_TEST
+
 /* One that cannot be opened is offered all the same, without its strings. */
 START_TEST(not_to_be_opened)
 {
@@ -551,6 +566,7 @@ main(void)
 	tcase_add_test(alone, denied_class);
 	tcase_add_test(alone, unreadable);
 	tcase_add_test(alone, named_by_serial_number);
+	tcase_add_test(alone, serial_number_cannot_be_read);
 	tcase_add_test(alone, not_to_be_opened);
 	suite_add_tcase(s, alone);
 	return unit_run(s);
