@@ -115,19 +115,28 @@ add_all_strings(struct look *l) RUNS_ON(on_export_prober)
 		add_strings(l, read_le16(&r), i == 0);
 }
 
-/* Devices before USB 2.01 have none, and some break when asked. */
+/* Devices before USB 2.01 have none, and some break when asked.  Few have one
+ * that is longer than a string; such a one is asked for again, whole. */
 static void
 add_bos(struct look *l) RUNS_ON(on_export_prober)
 {
-	uint8_t bytes[STRING_MAX];
-	size_t len;
+	uint8_t first[STRING_MAX], *bytes = first, *whole = NULL;
+	size_t len, total;
 
 	if (l->descriptor.bcdUSB < 0x0201)
 		return;
-	len = ask(l, LIBUSB_ENDPOINT_IN, LIBUSB_DT_BOS << 8, 0, bytes,
-	    sizeof bytes);
-	if (len >= LIBUSB_DT_BOS_SIZE)
-		add_record(l, USBIP_INFO_BOS, 0, 0, bytes, len);
+	len = ask(l, LIBUSB_ENDPOINT_IN, LIBUSB_DT_BOS << 8, 0, first,
+	    sizeof first);
+	if (len < LIBUSB_DT_BOS_SIZE)
+		return;
+	total = (size_t)(first[2] | first[3] << 8);
+	if (total > len && (whole = malloc(total)) != NULL) {
+		bytes = whole;
+		len = ask(l, LIBUSB_ENDPOINT_IN, LIBUSB_DT_BOS << 8, 0, whole,
+		    (uint16_t)total);
+	}
+	add_record(l, USBIP_INFO_BOS, 0, 0, bytes, len);
+	free(whole);
 }
 
 /* ---- Configurations ----------------------------------------------------- */

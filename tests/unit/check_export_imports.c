@@ -89,6 +89,49 @@ START_TEST(info_has_all_descriptors)
 }
 END_TEST
 
+#define LONG_BOS 300
+
+static int
+answer_long_bos(struct fake_device *d, uint8_t type, uint8_t request,
+    uint16_t value, uint16_t index, void *data, uint16_t length)
+{
+	static const uint8_t bos[LONG_BOS] = { 5, 15, LONG_BOS & 0xff,
+		LONG_BOS >> 8, 1, [LONG_BOS - 1] = 0x55 };
+
+	(void)d, (void)type, (void)index;
+	if (request != LIBUSB_REQUEST_GET_DESCRIPTOR ||
+	    value != LIBUSB_DT_BOS << 8)
+		return LIBUSB_ERROR_PIPE;
+	memcpy(data, bos, length < LONG_BOS ? length : LONG_BOS);
+	return length < LONG_BOS ? length : LONG_BOS;
+}
+
+START_TEST(info_has_all_of_a_long_bos)
+{
+	struct fake_spec spec = rig_spec;
+	struct usbip_device_entry e;
+	struct usbip_info_record r;
+	struct sock_addr addr;
+	struct cause why;
+	uint32_t status;
+	uint8_t *info;
+	size_t len;
+
+	spec.ports[1] = 4;
+	fake_on_control(fake_plug_as(&spec, &rig_descriptor,
+	    rig_configurations), answer_long_bos);
+	export_set_up();
+	ck_assert_int_eq(sock_addr_parse(&addr, x.rig.path, NULL, &why), 0);
+	ck_assert_int_eq(importer_ask_info(&addr, "1-2.4", UNIT_PATIENCE_MS,
+	    &e, &info, &len, &status, &why), 0);
+	r = find_record(info, len, USBIP_INFO_BOS, 0);
+	ck_assert_uint_eq(r.length, LONG_BOS);
+	ck_assert_uint_eq(r.bytes[LONG_BOS - 1], 0x55);
+	free(info);
+	export_tear_down();
+}
+END_TEST
+
 START_TEST(rows_have_texts)
 {
 	struct monitor_row row;
@@ -553,6 +596,7 @@ main(void)
 	tcase_add_test(t, plugged_in_again);
 	suite_add_tcase(s, t);
 	tcase_set_timeout(alone, 3 * UNIT_PATIENCE_MS / 1000);
+	tcase_add_test(alone, info_has_all_of_a_long_bos);
 	tcase_add_test(alone, without_hotplug);
 	tcase_add_test(alone, slow_at_the_start);
 	tcase_add_test(alone, hub);
