@@ -105,3 +105,14 @@ cidr_holds(const struct cidr *c, const struct sockaddr *peer, socklen_t len)
 		return false;
 	return rest == 0 || ((a.bytes[whole] ^ c->bytes[whole]) & mask) == 0;
 }
+
+bool
+cidr_is_local(const struct sockaddr *addr, socklen_t len)
+{
+	static const struct cidr v4 = { .is_v4 = true, .bits = 8,
+		.bytes = { 127 } };
+	static const struct cidr v6 = { .bits = 128, .bytes = { [15] = 1 } };
+
+	return addr->sa_family == AF_UNIX || cidr_holds(&v4, addr, len) ||
+	    cidr_holds(&v6, addr, len);
+}

@@ -28,4 +28,8 @@ int cidr_parse(struct cidr *out, const char *text, struct cause *why);
 bool cidr_holds(const struct cidr *c, const struct sockaddr *peer,
     socklen_t len);
 
+/* Whether only this host reaches what is bound to the address: it is one of the
+ * loopback's, or a UNIX socket's. */
+bool cidr_is_local(const struct sockaddr *addr, socklen_t len);
+
 #endif

@@ -178,11 +178,13 @@ start(struct exporter *x, struct cause *why)
 /* ---- Serving ------------------------------------------------------------ */
 
 static bool
-is_loopback(const struct sock_addr *addr)
+is_local(int fd)
 {
-	return addr->is_unix || strncmp(addr->host, "127.", 4) == 0 ||
-	    strcmp(addr->host, "::1") == 0 ||
-	    strcmp(addr->host, "localhost") == 0;
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof ss;
+
+	return getsockname(fd, (struct sockaddr *)&ss, &len) == 0 &&
+	    cidr_is_local((struct sockaddr *)&ss, len);
 }
 
 static void
@@ -195,7 +197,7 @@ say_where(const struct exporter *x, unsigned i, int fd)
 		snprintf(addr.port, sizeof addr.port, "%u",
 		    sock_local_port(fd));
 	log_notice("listening on %s", sock_addr_text(text, &addr));
-	if (!is_loopback(&addr) && x->options->allow_count == 0)
+	if (!is_local(fd) && x->options->allow_count == 0)
 		log_warning("whoever reaches %s can use these devices, without "
 		    "any password; limit that with --allow-from", text);
 }

@@ -175,6 +175,31 @@ START_TEST(networks)
 }
 END_TEST
 
+START_TEST(local_addresses)
+{
+	static const struct { const char *address; bool local; } cases[] = {
+		{ "127.0.0.1", true }, { "127.9.9.9", true },
+		{ "128.0.0.1", false }, { "0.0.0.0", false },
+		{ "::1", true }, { "::", false }, { "fe80::1", false },
+		{ "::ffff:127.0.0.1", true }, { "::ffff:10.0.0.1", false } };
+	const struct sockaddr un = { .sa_family = AF_UNIX };
+
+	for (int i = 0; i < UNIT_COUNT(cases); i++) {
+		const char *text = cases[i].address;
+		struct sockaddr_in in = { .sin_family = AF_INET };
+		struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+		const bool local =
+		    inet_pton(AF_INET, text, &in.sin_addr) == 1
+		    ? cidr_is_local((struct sockaddr *)&in, sizeof in)
+		    : inet_pton(AF_INET6, text, &in6.sin6_addr) == 1 &&
+			cidr_is_local((struct sockaddr *)&in6, sizeof in6);
+
+		ck_assert_msg(local == cases[i].local, "%s", text);
+	}
+	ck_assert(cidr_is_local(&un, sizeof un));
+}
+END_TEST
+
 /* ---- Policy ---- */
 
 static enum policy_verdict
@@ -257,6 +282,7 @@ main(void)
 	tcase_add_test(t, help);
 	tcase_add_test(t, mistakes);
 	tcase_add_test(t, networks);
+	tcase_add_test(t, local_addresses);
 	tcase_add_test(t, without_rules_all);
 	tcase_add_test(t, rules);
 	tcase_add_test(t, serial_numbers);
