@@ -16,8 +16,10 @@
  * all programs, 16 MiB by default) waits, in its endpoint's order, until one of
  * this device's own transfers is done, or others give some back; a URB that is
  * the first of its endpoint and has found none for SESSION_STARVED_MS fails with
- * USBIP_ENOMEM.  Nothing is split, because a URB that is split is no longer one:
- * a short packet in its first half would have to take back the second.
+ * USBIP_ENOMEM.  (Where libusb itself splits a transfer, for host controllers
+ * that cannot gather, what is short in its middle is USBIP_EPROTO at once.)
+ * Nothing is split here, because a URB that is split is no longer one: a short
+ * packet in its first half would have to take back the second.
  *
  * SET_ADDRESS is answered and not passed on: the device would be lost to its
  * host.  Other requests that change what libusb keeps of a device
