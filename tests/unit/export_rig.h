@@ -72,6 +72,11 @@ void export_release(int fd);
 
 /* SUBMIT of a control transfer with this setup packet; an OUT one carries no
  * data. */
+#define GET_STATUS 0x80, 0, 0, 0, 2
+#define SET_CONFIGURATION(n) 0x00, 9, (n), 0, 0
+#define SET_INTERFACE(i, n) 0x01, 11, (n), (i), 0
+#define CLEAR_HALT(e) 0x02, 1, 0, (e), 0
+#define PORT_RESET 0x23, 3, 4, 0, 0
 void export_control(int fd, uint32_t seqnum, uint8_t type, uint8_t request,
     uint16_t value, uint16_t index, uint16_t length);
 
