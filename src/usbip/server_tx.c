@@ -108,12 +108,12 @@ send_pieces(struct batch *b) RUNS_ON(on_usbip_tx)
 static void
 add_piece(struct batch *b, void *bytes, size_t len) RUNS_ON(on_usbip_tx)
 {
-	struct iovec *last = b->iov + b->pieces - 1;
+	struct iovec *last = b->pieces > 0 ? b->iov + b->pieces - 1 : NULL;
 
 	if (len == 0 || b->im->unreachable)
 		return;
 	b->bytes += len;
-	if (b->pieces > 0 &&
+	if (last != NULL &&
 	    (char *)last->iov_base + last->iov_len == (char *)bytes) {
 		last->iov_len += len;
 		return;
