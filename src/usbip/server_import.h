@@ -85,7 +85,8 @@ struct urb {
 struct unlink {
 	struct msg msg;
 	struct unlink *next; /* in the pool, or waiting for the same URB */
-	struct urb *urb;     /* holds a reference; NULL: none of that seqnum */
+	struct urb *urb;     /* holds a reference; NULL: there is none */
+	int32_t status;      /* what it is answered with when there is none */
 	uint32_t seqnum;     /* of the UNLINK itself */
 	/* rx, while its SUBMIT is still to come (struct early) */
 	uint32_t target;

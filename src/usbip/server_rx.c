@@ -226,63 +226,50 @@ begin_parked(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
 	return 0;
 }
 
-/* One that was put aside will not be begun: it becomes a URB without a buffer,
- * for its answer.  NULL: out of memory. */
-static struct urb *
-give_up_parked(struct import *im, const struct usbip_pdu *pdu)
-    RUNS_ON(on_usbip_rx)
-{
-	int refusal = USBIP_ECONNRESET;
-	struct urb *urb = urb_for(im, pdu, &refusal);
-
-	if (urb != NULL)
-		counter_add(&im->taken, 1);
-	return urb;
-}
-
-/* The device is gone. */
+/* The device is gone: a URB without a buffer for each, for its answer. */
 static void
 end_parked(struct import *im) RUNS_ON(on_usbip_rx)
 {
 	struct usbip_pdu pdu;
 	struct urb *urb;
+	int refusal = USBIP_ESHUTDOWN;
 
-	while (is_gone(im) && park_take(&im->park, &pdu))
-		if ((urb = give_up_parked(im, &pdu)) != NULL)
-			usbip_urb_complete(&urb->pub, USBIP_ESHUTDOWN, 0);
+	while (is_gone(im) && park_take(&im->park, &pdu)) {
+		urb = urb_for(im, &pdu, &refusal);
+		if (urb == NULL)
+			continue;
+		counter_add(&im->taken, 1);
+		usbip_urb_complete(&urb->pub, refusal, 0);
+	}
 	park_fini(&im->park);
 }
 
-/* To tx: these are about `urb`, or about none (NULL). */
+/* To tx: these are about no URB, and answered with `status`. */
 static void
-post_unlinks(struct import *im, struct unlink *u, struct urb *urb)
+post_unlinks(struct import *im, struct unlink *u, int status)
     RUNS_ON(on_usbip_rx)
 {
 	struct unlink *next;
 
 	for (; u != NULL; u = next) {
 		next = u->next;
-		if (urb != NULL)
-			ref_get(&urb->refs);
-		u->urb = urb;
+		u->urb = NULL;
+		u->status = status;
 		u->msg.type = TX_UNLINK;
 		mailbox_post(&im->outgoing, &u->msg);
 	}
 }
 
-/* The UNLINKs have come before: it is not begun, and they take it back. */
+/* The UNLINKs have come before: it is not begun, and only they are answered. */
 static int
-begin_taken_back(struct import *im, const struct usbip_pdu *pdu,
+skip_taken_back(struct import *im, const struct usbip_pdu *pdu,
     struct unlink *unlinks, struct cause *why) RUNS_ON(on_usbip_rx)
 {
-	int refusal = USBIP_ECONNRESET;
-	struct urb *urb = read_urb(im, pdu, &refusal, why);
+	const int rc = server_stream_skip(&im->stream,
+	    (uint64_t)usbip_submit_payload(pdu));
 
-	post_unlinks(im, unlinks, urb);
-	if (urb == NULL)
-		return -1;
-	usbip_urb_complete(&urb->pub, USBIP_ECONNRESET, 0);
-	return 0;
+	post_unlinks(im, unlinks, USBIP_ECONNRESET);
+	return rc < 0 ? lost_stream(why) : 0;
 }
 
 static int
@@ -292,9 +279,9 @@ on_submit(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
 	struct unlink *late,
 	    *early = early_submit(&im->early, pdu->seqnum, &late);
 
-	post_unlinks(im, late, NULL);
+	post_unlinks(im, late, USBIP_OK);
 	if (early != NULL)
-		return begin_taken_back(im, pdu, early, why);
+		return skip_taken_back(im, pdu, early, why);
 	while (begin_parked(im, why) == 0) {
 		if (park_is_empty(&im->park) && has_room(im, pdu))
 			return begin_urb(im, pdu, why);
@@ -336,34 +323,33 @@ static int
 on_unlink(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
     RUNS_ON(on_usbip_rx)
 {
-	struct urb *urb, *unbegun = NULL;
+	const uint32_t target = pdu->unlink.seqnum;
 	struct usbip_pdu parked;
 	struct unlink *u;
+	struct urb *urb;
+	bool unbegun;
 
 	while (im->pool.unlinks >= USBIP_SERVER_URBS_MAX)
 		if (wait_while_full(im, why) < 0)
 			return -1;
-	if (park_take_seqnum(&im->park, pdu->unlink.seqnum, &parked) &&
-	    (unbegun = give_up_parked(im, &parked)) == NULL)
-		return cause_set(why, "out of memory");
 	u = pool_take_unlink(&im->pool);
 	if (u == NULL)
 		return cause_set(why, "out of memory");
-	urb = find_victim(im, pdu->unlink.seqnum);
+	unbegun = park_take_seqnum(&im->park, target, &parked);
+	urb = unbegun ? NULL : find_victim(im, target);
 	u->seqnum = pdu->seqnum;
-	if (urb == NULL && early_expects(&im->early, pdu)) {
-		early_add(&im->early, u, pdu->unlink.seqnum);
+	if (!unbegun && urb == NULL && early_expects(&im->early, pdu)) {
+		early_add(&im->early, u, target);
 		return 0;
 	}
 	u->urb = urb;
+	u->status = unbegun ? USBIP_ECONNRESET : USBIP_OK;
 	u->msg.type = TX_UNLINK;
 	/* First the message, then the cancelling, so that tx learns of them in
 	 * this order.  The URB stays, whatever tx does with the record: only
 	 * rx could reuse it. */
 	mailbox_post(&im->outgoing, &u->msg);
-	if (unbegun != NULL)
-		usbip_urb_complete(&unbegun->pub, USBIP_ECONNRESET, 0);
-	else if (urb != NULL)
+	if (urb != NULL)
 		cancel(im, urb);
 	return 0;
 }
@@ -433,7 +419,7 @@ await_pdu(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
 	while (begin_parked(im, why) == 0) {
 		if (im->early.first != NULL)
 			post_unlinks(im,
-			    early_expired(&im->early, clock_now()), NULL);
+			    early_expired(&im->early, clock_now()), USBIP_OK);
 		if (readable ||
 		    (park_is_empty(&im->park) && im->early.first == NULL) ||
 		    server_stream_buffered(&im->stream) >= USBIP_PDU_SIZE)
@@ -502,7 +488,8 @@ end_transfers(struct import *im) RUNS_ON(on_usbip_rx)
 	if (!is_gone(im))
 		shutdown(im->fd, SHUT_RDWR);
 	end_parked(im);
-	post_unlinks(im, early_expired(&im->early, MOMENT_NEVER), NULL);
+	post_unlinks(im, early_expired(&im->early, MOMENT_NEVER),
+	    USBIP_OK);
 	cancel_all(im);
 	await_all(im);
 	im->quit.type = TX_QUIT;

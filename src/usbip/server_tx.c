@@ -271,7 +271,7 @@ on_unlink(struct batch *b, struct unlink *u) RUNS_ON(on_usbip_tx)
 	struct unlink **end;
 
 	if (u->urb == NULL || u->urb->answered) {
-		reply_unlink(b, u, USBIP_OK);
+		reply_unlink(b, u, u->urb == NULL ? u->status : USBIP_OK);
 		return;
 	}
 	for (end = &u->urb->unlink; *end != NULL; end = &(*end)->next)

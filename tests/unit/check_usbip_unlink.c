@@ -100,6 +100,27 @@ START_TEST(unlink_before_its_submit_takes_it_back_unbegun)
 }
 END_TEST
 
+/* Whatever it brings is skipped, and costs nothing. */
+START_TEST(a_submit_that_was_taken_back_first_is_no_urb)
+{
+	static const uint8_t brought[2000 + 3 * USBIP_ISO_SIZE];
+	const int fd = rig_import(&rig, &one);
+	struct usbip_pdu iso = rig_submit_pdu(&one, 2, RIG_ISO, 2000);
+	struct usbip_server_row row;
+
+	iso.submit.packets = 3;
+	rig_unlink(fd, &one, 4, 2);
+	rig_send_pdu(fd, &iso);
+	rig_send(fd, brought, sizeof brought);
+	rig_expect_unlinked(fd, 4, USBIP_ECONNRESET);
+	rig_submit(fd, &one, 5, 0x80 | RIG_INSTANT, 8);
+	rig_expect_data(fd, 5, 8);
+	usbip_server_snapshot(rig.server, &row, 1);
+	ck_assert_uint_eq(row.urbs, 1);
+	close(fd);
+}
+END_TEST
+
 START_TEST(unlink_whose_submit_never_comes_is_answered)
 {
 	const int fd = rig_import(&rig, &one);
@@ -477,6 +498,7 @@ main(void)
 	tcase_add_test(tc, unlink_that_comes_too_late_follows_the_reply);
 	tcase_add_test(tc, a_urb_that_is_unlinked_twice_is_cancelled_once);
 	tcase_add_test(tc, unlink_before_its_submit_takes_it_back_unbegun);
+	tcase_add_test(tc, a_submit_that_was_taken_back_first_is_no_urb);
 	tcase_add_test(tc, unlink_whose_submit_never_comes_is_answered);
 	tcase_add_test(tc, data_that_a_cancelled_read_has_is_not_lost);
 	tcase_add_test(tc, storm_against_a_lock);
