@@ -16,6 +16,7 @@ early_init(struct early *e)
 {
 	e->first = NULL;
 	e->end = &e->first;
+	e->count = 0;
 	e->any = false;
 }
 
@@ -24,7 +25,7 @@ early_expects(const struct early *e, const struct usbip_pdu *unlink)
 {
 	const uint32_t target = unlink->unlink.seqnum;
 
-	return is_before(target, unlink->seqnum) &&
+	return e->count < EARLY_MAX && is_before(target, unlink->seqnum) &&
 	    (!e->any || is_before(e->newest, target));
 }
 
@@ -36,6 +37,7 @@ early_add(struct early *e, struct unlink *u, uint32_t target)
 	u->next = NULL;
 	*e->end = u;
 	e->end = &u->next;
+	e->count++;
 }
 
 /* `*at` leaves the list for the front of another. */
@@ -47,6 +49,7 @@ move(struct early *e, struct unlink **at, struct unlink **to)
 	*at = u->next;
 	if (*at == NULL)
 		e->end = at;
+	e->count--;
 	u->next = *to;
 	*to = u;
 }

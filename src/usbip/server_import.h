@@ -160,15 +160,22 @@ void pool_fini(struct pool *p) RUNS_ON(on_usbip_rx);
  * which it unplugs the device (seen with its usbtest, case 24).  So such an
  * UNLINK waits for its SUBMIT, which is then never begun.
  */
+
+/* More than a driver queues; those beyond are answered at once.  Below
+ * USBIP_SERVER_URBS_MAX, so that these alone never keep rx from reading. */
+#define EARLY_MAX 1024
+
 struct early {
 	struct unlink *first, **end; /* in the order of the wire */
+	uint32_t count;
 	uint32_t newest; /* seqnum of the last SUBMIT */
 	bool any;        /* there has been one */
 };
 
 void early_init(struct early *e);
 /* Whether the SUBMIT that this UNLINK means can still come: its seqnum lies
- * between the last one's and the UNLINK's own. */
+ * between the last one's and the UNLINK's own.  False, too, when EARLY_MAX
+ * wait. */
 bool early_expects(const struct early *e, const struct usbip_pdu *unlink);
 /* `u` waits, for a second at most. */
 void early_add(struct early *e, struct unlink *u, uint32_t target);
@@ -178,7 +185,7 @@ struct unlink *early_submit(struct early *e, uint32_t seqnum,
     struct unlink **late);
 /* Those whose time is up by `now`. */
 struct unlink *early_expired(struct early *e, struct moment now);
-/* Until the first expires, for poll(). */
+/* Until the first expires, for poll(); -1: none waits. */
 int early_timeout_ms(const struct early *e, struct moment now);
 
 /* ---- Import ------------------------------------------------------------- */

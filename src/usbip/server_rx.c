@@ -89,11 +89,45 @@ is_gone(const struct import *im)
 	return atomic_load_explicit(&im->gone, memory_order_acquire);
 }
 
-/* Waits until one thing more has come back. */
+/* To tx: these are about no URB, and answered with `status`. */
+static void
+post_unlinks(struct import *im, struct unlink *u, int status)
+    RUNS_ON(on_usbip_rx)
+{
+	struct unlink *next;
+
+	for (; u != NULL; u = next) {
+		next = u->next;
+		u->urb = NULL;
+		u->status = status;
+		u->msg.type = TX_UNLINK;
+		mailbox_post(&im->outgoing, &u->msg);
+	}
+}
+
+/* Answers the UNLINKs that have waited for their SUBMITs for long enough.  How
+ * long the next one still may, for poll(). */
+static int
+expire_early(struct import *im) RUNS_ON(on_usbip_rx)
+{
+	struct moment now;
+
+	if (im->early.first == NULL)
+		return -1;
+	now = clock_now();
+	post_unlinks(im, early_expired(&im->early, now), USBIP_OK);
+	return early_timeout_ms(&im->early, now);
+}
+
+/* Waits until one thing more has come back; or returns early. */
 static int
 wait_while_full(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
 {
-	if (!wait_returned(im, HANGUP_CHECK_MS, HANGUP_EVENTS) && !is_gone(im))
+	int timeout_ms = expire_early(im);
+
+	if (timeout_ms < 0)
+		timeout_ms = HANGUP_CHECK_MS;
+	if (!wait_returned(im, timeout_ms, HANGUP_EVENTS) && !is_gone(im))
 		return 0;
 	return cause_set(why, "the importer hung up");
 }
@@ -242,22 +276,6 @@ end_parked(struct import *im) RUNS_ON(on_usbip_rx)
 		usbip_urb_complete(&urb->pub, refusal, 0);
 	}
 	park_fini(&im->park);
-}
-
-/* To tx: these are about no URB, and answered with `status`. */
-static void
-post_unlinks(struct import *im, struct unlink *u, int status)
-    RUNS_ON(on_usbip_rx)
-{
-	struct unlink *next;
-
-	for (; u != NULL; u = next) {
-		next = u->next;
-		u->urb = NULL;
-		u->status = status;
-		u->msg.type = TX_UNLINK;
-		mailbox_post(&im->outgoing, &u->msg);
-	}
 }
 
 /* The UNLINKs have come before: it is not begun, and only they are answered. */
@@ -417,15 +435,13 @@ await_pdu(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
 	bool readable = false;
 
 	while (begin_parked(im, why) == 0) {
-		if (im->early.first != NULL)
-			post_unlinks(im,
-			    early_expired(&im->early, clock_now()), USBIP_OK);
+		const int timeout_ms = expire_early(im);
+
 		if (readable ||
 		    (park_is_empty(&im->park) && im->early.first == NULL) ||
 		    server_stream_buffered(&im->stream) >= USBIP_PDU_SIZE)
 			return 0;
-		readable = wait_returned(im,
-		    early_timeout_ms(&im->early, clock_now()), POLLIN);
+		readable = wait_returned(im, timeout_ms, POLLIN);
 	}
 	return -1;
 }

@@ -171,6 +171,22 @@ START_TEST(behind_data_everything_waits)
 }
 END_TEST
 
+/* An UNLINK whose SUBMIT does not come is answered in its time, though the
+ * stream waits for room behind it. */
+START_TEST(early_unlinks_expire_meanwhile)
+{
+	const int fd = rig_import(&rig, &one);
+
+	fill(fd, MAX);
+	rig_unlink(fd, &one, 100002, 100001);
+	rig_submit(fd, &one, 100000, RIG_HELD, 8);
+	rig_expect_unlinked(fd, 100002, USBIP_OK);
+	ck_assert_uint_eq(submits(), MAX);
+	close(fd);
+	rig_await(&one, &one.released, 1);
+}
+END_TEST
+
 START_TEST(a_number_that_waits_is_in_use)
 {
 	const int fd = rig_import(&rig, &one);
@@ -238,6 +254,7 @@ main(void)
 	tcase_add_test(tc, what_waits_can_be_unlinked_and_never_begins);
 	tcase_add_test(tc, bytes_that_fill_the_bound_can_be_unlinked);
 	tcase_add_loop_test(tc, behind_data_everything_waits, 0, 2);
+	tcase_add_test(tc, early_unlinks_expire_meanwhile);
 	tcase_add_test(tc, a_number_that_waits_is_in_use);
 	tcase_add_loop_test(tc, what_waits_ends_with_its_import, 0, 2);
 	tcase_add_test(tc, who_never_reads_stops_itself_alone);

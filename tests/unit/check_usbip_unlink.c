@@ -134,6 +134,49 @@ START_TEST(unlink_whose_submit_never_comes_is_answered)
 }
 END_TEST
 
+/* More than the engine has records for, none with a SUBMIT. */
+enum { NEVER_SUBMITTED = USBIP_SERVER_URBS_MAX + 100 };
+
+static void *
+unlink_many(void *arg)
+{
+	const int fd = *(int *)arg;
+
+	for (uint32_t i = 0; i < NEVER_SUBMITTED; i++)
+		rig_unlink(fd, &one, 100000 + i, 50000 + i);
+	rig_submit(fd, &one, 1, 0x80 | RIG_INSTANT, 8);
+	return NULL;
+}
+
+START_TEST(unlinks_without_number_end_too)
+{
+	static bool answered[NEVER_SUBMITTED];
+	int fd = rig_import(&rig, &one), submits = 0;
+	struct thread sender;
+
+	ck_assert_int_eq(thread_start(&sender, "sender", unlink_many, &fd), 0);
+	for (int i = 0; i < NEVER_SUBMITTED + 1; i++) {
+		const struct usbip_pdu pdu = rig_receive_pdu(fd);
+
+		if (pdu.command == USBIP_RET_SUBMIT) {
+			uint8_t data[8];
+
+			rig_receive(fd, data, sizeof data);
+			submits++;
+			continue;
+		}
+		RIG_EQ(pdu.ret_unlink.status, USBIP_OK);
+		ck_assert(pdu.seqnum >= 100000 &&
+		    pdu.seqnum - 100000 < NEVER_SUBMITTED &&
+		    !answered[pdu.seqnum - 100000]);
+		answered[pdu.seqnum - 100000] = true;
+	}
+	ck_assert_int_eq(submits, 1);
+	thread_join(&sender);
+	close(fd);
+}
+END_TEST
+
 START_TEST(a_urb_that_is_unlinked_twice_is_cancelled_once)
 {
 	const int fd = rig_import(&rig, &one);
@@ -500,6 +543,7 @@ main(void)
 	tcase_add_test(tc, unlink_before_its_submit_takes_it_back_unbegun);
 	tcase_add_test(tc, a_submit_that_was_taken_back_first_is_no_urb);
 	tcase_add_test(tc, unlink_whose_submit_never_comes_is_answered);
+	tcase_add_test(tc, unlinks_without_number_end_too);
 	tcase_add_test(tc, data_that_a_cancelled_read_has_is_not_lost);
 	tcase_add_test(tc, storm_against_a_lock);
 	tcase_add_test(tc, storm_against_an_actor);
