@@ -41,7 +41,9 @@
  * put aside meanwhile, so that an UNLINK behind them is still read; but one
  * behind a SUBMIT with data waits with it, so a driver's queues must fit. */
 #define USBIP_SERVER_URBS_MAX 4096
-/* Bytes of their buffers: four of the largest. */
+/* Bytes of their buffers, and of their ISO packets, 32 each: four of the
+ * largest.  What a backend needs besides (a buffer in another form, a system's
+ * transfer) comes on top. */
 #define USBIP_SERVER_BYTES_MAX (64u * 1024 * 1024)
 /* Interfaces that a description may list (Linux' USB_MAXINTERFACES). */
 #define USBIP_SERVER_INTERFACES_MAX 32

@@ -117,7 +117,7 @@ int urb_check(const struct urb *urb);
 /* Buffers come in powers of two from 512 bytes to USBIP_LENGTH_MAX; class 0
  * has none. */
 #define POOL_CLASSES 17
-/* Buffers that are kept for reuse: thirty-two reads of 256 KiB. */
+/* URBs and buffers that are kept for reuse: thirty-two reads of 256 KiB. */
 #define POOL_SPARE_BYTES (8u * 1024 * 1024)
 /* Chains of the table, a power of two; seqnums are consecutive. */
 #define POOL_BUCKETS 1024
@@ -128,12 +128,12 @@ struct pool {
 	struct urb *table[POOL_BUCKETS];
 	size_t spare_bytes;
 	uint32_t urbs;    /* in the table */
-	uint32_t bytes;   /* of their buffers */
+	uint32_t bytes;   /* of their buffers and packets */
 	uint32_t unlinks; /* on their way */
 };
 
-/* The buffer that a request of `length` bytes is accounted with. */
-uint32_t pool_capacity(uint32_t length);
+/* What a request of `length` bytes and that many packets is accounted with. */
+uint32_t pool_bytes(uint32_t length, uint32_t iso_count);
 
 /* A URB in the table, with `length`, `iso_count`, `seqnum` and its buffers set
  * and all else as at the start of a submission.  NULL: out of memory. */

@@ -5,6 +5,12 @@
 #include "usbip/server_import.h"
 
 #define SMALLEST 512u
+/* A packet's descriptor, for the backend and as it goes over the wire. */
+#define PACKET_BYTES (sizeof(struct usbip_iso) + USBIP_ISO_SIZE)
+/* A URB with room for more packets is not kept for reuse: no driver that
+ * streams has so many in one, and the backend's own object for it is as
+ * large. */
+#define SPARE_PACKETS 64
 
 /* What `buffer` of a URB without data points to. */
 static uint8_t no_data;
@@ -26,10 +32,22 @@ class_capacity(uint8_t class)
 	return class == 0 ? 0 : SMALLEST << (class - 1);
 }
 
-uint32_t
-pool_capacity(uint32_t length)
+static uint32_t
+bytes_for(uint32_t capacity, uint32_t packets)
 {
-	return class_capacity(class_of(length));
+	return capacity + packets * (uint32_t)PACKET_BYTES;
+}
+
+uint32_t
+pool_bytes(uint32_t length, uint32_t iso_count)
+{
+	return bytes_for(class_capacity(class_of(length)), iso_count);
+}
+
+static uint32_t
+bytes_of(const struct urb *urb)
+{
+	return bytes_for(urb->capacity, urb->iso_room);
 }
 
 static void
@@ -84,7 +102,7 @@ take_spare(struct pool *p, uint8_t class)
 
 	if (urb != NULL) {
 		p->spare[class] = urb->next;
-		p->spare_bytes -= urb->capacity + sizeof *urb;
+		p->spare_bytes -= bytes_of(urb) + sizeof *urb;
 	}
 	return urb;
 }
@@ -102,9 +120,10 @@ forget_and_free(struct urb *urb)
 static void
 keep_or_free(struct pool *p, struct urb *urb)
 {
-	const size_t bytes = urb->capacity + sizeof *urb;
+	const size_t bytes = bytes_of(urb) + sizeof *urb;
 
-	if (p->spare_bytes + bytes > POOL_SPARE_BYTES) {
+	if (urb->iso_room > SPARE_PACKETS ||
+	    p->spare_bytes + bytes > POOL_SPARE_BYTES) {
 		forget_and_free(urb);
 		return;
 	}
@@ -147,7 +166,7 @@ pool_take(struct pool *p, struct import *import, uint32_t seqnum,
 	urb->next = *bucket;
 	*bucket = urb;
 	p->urbs++;
-	p->bytes += urb->capacity;
+	p->bytes += bytes_of(urb);
 	return urb;
 }
 
@@ -160,7 +179,7 @@ pool_put(struct pool *p, struct urb *urb)
 		at = &(*at)->next;
 	*at = urb->next;
 	p->urbs--;
-	p->bytes -= urb->capacity;
+	p->bytes -= bytes_of(urb);
 	keep_or_free(p, urb);
 }
 

@@ -238,8 +238,10 @@ static bool
 has_room(const struct import *im, const struct usbip_pdu *pdu)
     RUNS_ON(on_usbip_rx)
 {
-	const uint32_t bytes = urb_refusal(pdu) == USBIP_OK
-	    ? pool_capacity((uint32_t)pdu->submit.length) : 0;
+	const uint32_t length = urb_refusal(pdu) == USBIP_OK
+	    ? (uint32_t)pdu->submit.length : 0;
+	const uint32_t bytes =
+	    pool_bytes(length, usbip_iso_count(pdu->submit.packets));
 
 	return im->pool.urbs < USBIP_SERVER_URBS_MAX &&
 	    im->pool.bytes + bytes <= USBIP_SERVER_BYTES_MAX;

@@ -144,6 +144,60 @@ START_TEST(bytes_that_fill_the_bound_can_be_unlinked)
 }
 END_TEST
 
+/* ISO packets, that is their descriptors; without data. */
+static const uint8_t packets[USBIP_ISO_PACKETS_MAX * USBIP_ISO_SIZE];
+
+static void
+submit_packets(int fd, uint32_t seqnum, enum rig_endpoint endpoint)
+{
+	struct usbip_pdu pdu =
+	    rig_submit_pdu(&one, seqnum, (uint8_t)(0x80 | endpoint), 0);
+
+	pdu.submit.packets = USBIP_ISO_PACKETS_MAX;
+	rig_send_pdu(fd, &pdu);
+	rig_send(fd, packets, sizeof packets);
+}
+
+START_TEST(packets_take_room_too)
+{
+	enum { LARGE = USBIP_SERVER_BYTES_MAX / USBIP_LENGTH_MAX - 1,
+		EACH = USBIP_ISO_PACKETS_MAX *
+		    (sizeof(struct usbip_iso) + USBIP_ISO_SIZE),
+		FULL = LARGE + USBIP_LENGTH_MAX / EACH };
+	const int fd = rig_import(&rig, &one);
+	uint32_t seqnum = 0;
+
+	while (seqnum < LARGE)
+		rig_submit(fd, &one, seqnum++, 0x80 | RIG_HELD,
+		    USBIP_LENGTH_MAX);
+	while (seqnum < FULL)
+		submit_packets(fd, seqnum++, RIG_HELD);
+	rig_submit(fd, &one, seqnum, 0x80 | RIG_HELD, 8);
+	expect_all_read(fd);
+	ck_assert_uint_eq(submits(), FULL);
+	close(fd);
+	rig_await(&one, &one.released, 1);
+}
+END_TEST
+
+START_TEST(so_many_packets_are_not_kept)
+{
+	enum { TIMES = 20 };
+	static uint8_t answer[sizeof packets];
+	const int fd = rig_import(&rig, &one);
+
+	for (uint32_t i = 0; i < TIMES; i++) {
+		submit_packets(fd, i, RIG_ISO);
+		rig_expect_ret(fd, i, USBIP_OK, 0);
+		rig_receive(fd, answer, sizeof answer);
+	}
+	close(fd);
+	rig_await(&one, &one.released, 1);
+	/* None has served twice. */
+	ck_assert_uint_eq(one.made, TIMES);
+}
+END_TEST
+
 /* Here the order of the stream ends what can be done: what brings data stops
  * it, and so does one too many. */
 START_TEST(behind_data_everything_waits)
@@ -253,6 +307,8 @@ main(void)
 	tcase_add_test(tc, what_fills_the_bound_can_be_unlinked);
 	tcase_add_test(tc, what_waits_can_be_unlinked_and_never_begins);
 	tcase_add_test(tc, bytes_that_fill_the_bound_can_be_unlinked);
+	tcase_add_test(tc, packets_take_room_too);
+	tcase_add_test(tc, so_many_packets_are_not_kept);
 	tcase_add_loop_test(tc, behind_data_everything_waits, 0, 2);
 	tcase_add_test(tc, early_unlinks_expire_meanwhile);
 	tcase_add_test(tc, a_number_that_waits_is_in_use);
