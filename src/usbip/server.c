@@ -22,6 +22,9 @@ struct role on_usbip_server;
 /* Connections that are no import: lists being sent, and watchers.  At the
  * bound nobody is accepted until one has gone. */
 #define CONNS_MAX 256
+/* Of these, watchers: all others end within seconds, so that half of them never
+ * keep anybody out for longer. */
+#define WATCHERS_MAX (CONNS_MAX / 2)
 /* How long an IMPORT waits for the end of an import whose importer has hung
  * up: the limit of a backend's cancel(), and released(). */
 #define ENDING_MS 4000
@@ -57,6 +60,7 @@ struct usbip_server {
 	struct conn *conns OWNED_BY(on_usbip_server);
 	int conn_count OWNED_BY(on_usbip_server);
 	int import_count OWNED_BY(on_usbip_server);
+	bool watchers_refused OWNED_BY(on_usbip_server);
 	bool quitting OWNED_BY(on_usbip_server);
 	struct moment accept_again OWNED_BY(on_usbip_server);
 	struct pollfd pfd[1 + LISTENERS_MAX + CONNS_MAX]
@@ -136,6 +140,32 @@ try_import(struct usbip_server *s, struct conn *c) RUNS_ON(on_usbip_server)
 		conn_refuse(c, (uint32_t)status);
 }
 
+/*
+ * One watcher too many gets the list once, as from a server that does not know
+ * of watching, whereupon clients ask now and then.  Said once, until there is
+ * room again.
+ */
+static void
+limit_watchers(struct usbip_server *s, struct conn *c)
+    RUNS_ON(on_usbip_server)
+{
+	int watchers = 0;
+
+	for (const struct conn *it = s->conns; it != NULL; it = it->next)
+		watchers += it->state == CONN_WATCH;
+	if (watchers <= WATCHERS_MAX) {
+		s->watchers_refused = false;
+		return;
+	}
+	if (!s->watchers_refused)
+		log_warning("%s: %d clients watch the list of devices already; "
+		    "this one, and more, will have to ask again", c->peer,
+		    WATCHERS_MAX);
+	s->watchers_refused = true;
+	c->state = CONN_REPLY;
+	c->deadline = moment_after_ms(clock_now(), CONN_OPERATION_MS);
+}
+
 static void
 on_readable(struct usbip_server *s, struct conn *c) RUNS_ON(on_usbip_server)
 {
@@ -144,6 +174,8 @@ on_readable(struct usbip_server *s, struct conn *c) RUNS_ON(on_usbip_server)
 	conn_receive(c);
 	if (c->state == before)
 		return;
+	if (c->state == CONN_WATCH)
+		limit_watchers(s, c);
 	if (c->state == CONN_IMPORT) {
 		c->deadline = moment_after_ms(clock_now(), ENDING_MS);
 		try_import(s, c);

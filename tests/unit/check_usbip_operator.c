@@ -482,6 +482,45 @@ START_TEST(one_importer_at_a_time)
 }
 END_TEST
 
+/* ---- Watchers ---------------------------------------------------------- */
+
+/* As many as there is room for connections do not keep others out. */
+START_TEST(watchers_leave_room_for_others)
+{
+	enum { ROOM = 256, WATCHERS = 128 };
+	static int fds[ROOM];
+	char list[512];
+	int importing;
+
+	for (int i = 0; i < ROOM; i++) {
+		fds[i] = rig_connect(&rig);
+		rig_send_devlist(fds[i], USBIP_WATCH);
+		rig_receive_devlist(fds[i], list);
+		ck_assert_str_eq(list, "3-1 ");
+		/* Those beyond get one list, and have to ask again. */
+		if (i >= WATCHERS)
+			rig_expect_end(fds[i]);
+	}
+	importing = rig_import(&rig, &one);
+	rig_plug(&rig, &two);
+	for (int i = 0; i < WATCHERS; i++) {
+		rig_receive_devlist(fds[i], list);
+		ck_assert_str_eq(list, "3-1 3-2 ");
+	}
+	/* One goes, and there is room for another. */
+	close(fds[0]);
+	fds[0] = rig_connect(&rig);
+	rig_send_devlist(fds[0], USBIP_WATCH);
+	rig_receive_devlist(fds[0], list);
+	rig_unplug(&rig, &two);
+	rig_receive_devlist(fds[0], list);
+	ck_assert_str_eq(list, "3-1 ");
+	close(importing);
+	for (int i = 0; i < ROOM; i++)
+		close(fds[i]);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -501,6 +540,7 @@ main(void)
 	tcase_add_test(tc, a_kick_ends_an_import_and_nothing_else);
 	tcase_add_test(tc, a_kick_reaches_an_importer_that_does_not_read);
 	tcase_add_test(tc, one_importer_at_a_time);
+	tcase_add_test(tc, watchers_leave_room_for_others);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
 }
