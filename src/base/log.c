@@ -74,6 +74,20 @@ log_level_parse(const char *name)
 	return -1;
 }
 
+/*
+ * What a peer sent may be in the line: it must stay one line, and command no
+ * terminal.  Also not with the controls of U+0080 to U+009F, in UTF-8.
+ */
+static void
+mask_controls(char *line)
+{
+	for (unsigned char *p = (unsigned char *)line; *p != '\0'; p++)
+		if (p[0] < 0x20 || p[0] == 0x7f)
+			*p = '?';
+		else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+			p[0] = p[1] = '?';
+}
+
 void
 log_emit(enum log_level level, const char *fmt, ...)
 {
@@ -86,10 +100,7 @@ log_emit(enum log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof line, fmt, ap);
 	va_end(ap);
-	/* What a peer sent may be in the line: it must stay one line. */
-	for (char *p = line; *p != '\0'; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
+	mask_controls(line);
 	sink(level, line);
 	errno = saved_errno;
 }

@@ -62,6 +62,11 @@ START_TEST(control_characters_cannot_make_a_second_line)
 	/* Text beyond ASCII passes. */
 	log_error("\xc3\xa4");
 	ck_assert_str_eq(last, "\xc3\xa4");
+	log_error("\xc2\xa0\xc2");
+	ck_assert_str_eq(last, "\xc2\xa0\xc2");
+	/* Controls there do not: here one that a terminal takes for ESC [. */
+	log_error("\xc2\x9b" "31m \xc2\x80\xc2\x9f");
+	ck_assert_str_eq(last, "??31m ????");
 }
 END_TEST
 
