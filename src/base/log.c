@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 static void
 sink_stderr(enum log_level level, const char *line)
 {
@@ -103,6 +105,29 @@ log_emit(enum log_level level, const char *fmt, ...)
 	mask_controls(line);
 	sink(level, line);
 	errno = saved_errno;
+}
+
+const char *
+log_limit_pass(struct log_limit *l, char out[LOG_LIMIT_MAX])
+{
+	const int64_t now = clock_now().ns;
+	int64_t next = atomic_load_explicit(&l->next_ns, memory_order_relaxed);
+	unsigned left_out;
+
+	if (now < next ||
+	    !atomic_compare_exchange_strong_explicit(&l->next_ns, &next,
+		now + 1000000000, memory_order_relaxed, memory_order_relaxed)) {
+		atomic_fetch_add_explicit(&l->left_out, 1,
+		    memory_order_relaxed);
+		return NULL;
+	}
+	left_out =
+	    atomic_exchange_explicit(&l->left_out, 0, memory_order_relaxed);
+	out[0] = '\0';
+	if (left_out > 0)
+		snprintf(out, LOG_LIMIT_MAX, " (and %u more like it)",
+		    left_out);
+	return out;
 }
 
 const char *

@@ -8,7 +8,9 @@
  * errno survives every call.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum log_level { /* syslog's numbers */
 	LOG_LEVEL_FATAL = 2,
@@ -54,6 +56,21 @@ void log_emit(enum log_level level, const char *fmt, ...)
 #define log_info(...) log_at(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 #define log_packet(...) log_at(LOG_LEVEL_PACKET, __VA_ARGS__)
+
+/*
+ * For a line that a stranger can bring about as often as he likes: one a second
+ * is let through.  Relaxed: the two order nothing, and a line too many or a
+ * number that is one off does no harm.
+ */
+struct log_limit { /* all zero at first */
+	_Atomic int64_t next_ns;
+	_Atomic unsigned left_out;
+};
+
+/* NULL: leave the line out.  Otherwise what is to stand at its end: nothing, or
+ * how many have been left out before it.  Any thread. */
+#define LOG_LIMIT_MAX 40
+const char *log_limit_pass(struct log_limit *l, char out[LOG_LIMIT_MAX]);
 
 /* `len` bytes (at most 16 are shown) as hex into `out`, for a log line. */
 #define LOG_HEX_MAX 48

@@ -245,15 +245,19 @@ let_in(struct usbip_server *s, int fd, const struct sockaddr *peer,
     socklen_t len) RUNS_ON(on_usbip_server)
 {
 	static const struct conn_end nobody;
-	char name[CONN_PEER_SIZE];
+	static struct log_limit refusals;
+	char name[CONN_PEER_SIZE], more[LOG_LIMIT_MAX];
 
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	if (s->admit == NULL || s->admit(s->admit_arg, peer, len)) {
 		add_conn(s, fd, &nobody);
 		return;
 	}
-	conn_name_peer(name, fd);
-	log_notice("%s: refused: its address is not allowed", name);
+	if (log_limit_pass(&refusals, more) != NULL) {
+		conn_name_peer(name, fd);
+		log_notice("%s: refused: its address is not allowed%s", name,
+		    more);
+	}
 	close(fd);
 }
 

@@ -80,10 +80,12 @@ close_for(struct conn *c, const char *reason)
 static void
 close_for_request(struct conn *c, const char *reason)
 {
-	char hex[LOG_HEX_MAX];
+	static struct log_limit beginnings;
+	char hex[LOG_HEX_MAX], more[LOG_LIMIT_MAX];
 
-	log_warning("%s: it began with %s", c->peer,
-	    log_hex(hex, c->request, (unsigned)c->have));
+	if (log_limit_pass(&beginnings, more) != NULL)
+		log_warning("%s: it began with %s%s", c->peer,
+		    log_hex(hex, c->request, (unsigned)c->have), more);
 	close_for(c, reason);
 }
 

@@ -407,11 +407,22 @@ check_pdu(struct import *im, const struct usbip_pdu *pdu, struct cause *why)
 	return 0;
 }
 
+static void
+report_malformed(const struct import *im, const uint8_t head[USBIP_PDU_SIZE])
+{
+	static struct log_limit malformed;
+	char hex[LOG_HEX_MAX], more[LOG_LIMIT_MAX];
+
+	if (log_limit_pass(&malformed, more) != NULL)
+		log_warning("device %s: a malformed PDU of %s begins with %s%s",
+		    im->entry.busid, im->peer,
+		    log_hex(hex, head, USBIP_PDU_SIZE), more);
+}
+
 static int
 receive_pdu(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
 {
 	uint8_t head[USBIP_PDU_SIZE];
-	char hex[LOG_HEX_MAX];
 	struct usbip_pdu pdu;
 
 	if (server_stream_read(&im->stream, head, sizeof head) < 0)
@@ -419,9 +430,7 @@ receive_pdu(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
 	take_back(im, mailbox_take(&im->returned));
 	usbip_pdu_decode(&pdu, head);
 	if (check_pdu(im, &pdu, why) < 0) {
-		log_warning("device %s: a malformed PDU of %s begins with %s",
-		    im->entry.busid, im->peer,
-		    log_hex(hex, head, sizeof head));
+		report_malformed(im, head);
 		return -1;
 	}
 	return pdu.command == USBIP_CMD_SUBMIT ? on_submit(im, &pdu, why)
@@ -489,17 +498,6 @@ await_all(struct import *im) RUNS_ON(on_usbip_rx)
 	}
 }
 
-/* Reads what has arrived unread, because closing over it would make TCP throw
- * away the last replies.  A bounded number of times: the peer may go on. */
-static void
-drain_input(struct import *im) RUNS_ON(on_usbip_rx)
-{
-	for (int i = 0; i < 64; i++)
-		if (recv(im->fd, im->stream.buffer, sizeof im->stream.buffer,
-			MSG_DONTWAIT) <= 0)
-			return;
-}
-
 static void
 end_transfers(struct import *im) RUNS_ON(on_usbip_rx)
 {
@@ -514,7 +512,7 @@ end_transfers(struct import *im) RUNS_ON(on_usbip_rx)
 	mailbox_post(&im->outgoing, &im->quit);
 	thread_join(&im->tx_thread);
 	pool_fini(&im->pool);
-	drain_input(im);
+	server_stream_drain(&im->stream);
 }
 
 static int

@@ -87,3 +87,12 @@ server_stream_skip(struct server_stream *s, uint64_t len)
 	}
 	return 0;
 }
+
+void
+server_stream_drain(struct server_stream *s)
+{
+	for (int i = 0; i < 64; i++)
+		if (recv(s->fd, s->buffer, sizeof s->buffer,
+			MSG_DONTWAIT) <= 0)
+			return;
+}

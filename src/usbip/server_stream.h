@@ -42,4 +42,9 @@ int server_stream_read(struct server_stream *s, void *to, size_t len);
 /* Reads `len` bytes and drops them.  The same results. */
 int server_stream_skip(struct server_stream *s, uint64_t len);
 
+/* At the end: reads what has arrived unread, because closing over it would make
+ * TCP throw away the last replies.  A bounded number of times: the peer may go
+ * on. */
+void server_stream_drain(struct server_stream *s);
+
 #endif

@@ -179,6 +179,29 @@ START_TEST(bytes_are_shown_as_hex)
 }
 END_TEST
 
+START_TEST(a_limit_lets_one_line_a_second_through)
+{
+	struct log_limit limit = { 0 };
+	char more[LOG_LIMIT_MAX];
+
+	for (int second = 0; second < 3; second++) {
+		const int64_t before = clock_now().ns;
+		const char *end = log_limit_pass(&limit, more);
+
+		ck_assert_ptr_nonnull(end);
+		ck_assert_str_eq(end,
+		    second == 0 ? "" : " (and 5 more like it)");
+		HOLDS(limit.next_ns >= before + 1000000000,
+		    "the next in less than a second");
+		/* However slow this machine is. */
+		limit.next_ns = INT64_MAX;
+		for (int i = 0; i < 5; i++)
+			ck_assert_ptr_null(log_limit_pass(&limit, more));
+		limit.next_ns = clock_now().ns;
+	}
+}
+END_TEST
+
 /* ---- Causes ---- */
 
 START_TEST(a_cause_is_cut_and_terminated)
@@ -281,6 +304,7 @@ main(void)
 	tcase_add_test(tc, levels_go_by_name_and_by_number);
 	tcase_add_test(tc, without_a_sink_lines_go_to_standard_error);
 	tcase_add_test(tc, bytes_are_shown_as_hex);
+	tcase_add_test(tc, a_limit_lets_one_line_a_second_through);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("cause and clock");
 	tcase_add_test(tc, a_cause_is_cut_and_terminated);
