@@ -284,7 +284,10 @@ run_storm(uint8_t endpoint)
 	rig_expect_ret(s->fd, 2 * STORM, USBIP_OK, 0);
 	close(s->fd);
 	rig_await(&one, &one.released, 1);
-	ck_assert_uint_eq(one.submits, STORM + 1);
+	/* Where the device is slow, the bound is reached, and what is put aside
+	 * there may be taken back before it begins; nothing else is left out. */
+	ck_assert_uint_le(one.submits, STORM + 1);
+	ck_assert_uint_gt(one.submits, s->too_late);
 	/* Both outcomes, or this has tested nothing. */
 	ck_assert_uint_gt(s->taken_back, 0);
 	ck_assert_uint_gt(s->too_late, 0);
