@@ -71,9 +71,13 @@ catch_signals(struct exporter *x)
 	the_exporter = x;
 	sigemptyset(&sa.sa_mask);
 	sa.sa_handler = on_signal;
+	/* The second one ends the program as it is, for a device that does not
+	 * let go of its transfers. */
+	sa.sa_flags = SA_RESETHAND;
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	sa.sa_handler = SIG_IGN;
+	sa.sa_flags = 0;
 	sigaction(SIGPIPE, &sa, NULL);
 }
 

@@ -188,6 +188,22 @@ exporter_pid=$after
 equals "imported" "$(tries "unix:$EXPORT" 1-1)"
 stop_exporter
 
+step "a second SIGTERM ends it though a device does not answer"
+exporter
+import_from_exporter
+wait_phones 2 20
+kill -STOP "$muxphone_pid"
+kill -TERM "$exporter_pid"
+must_await 10 test ! -e "$EXPORT"
+kill -TERM "$exporter_pid"
+must_await 2 gone "$exporter_pid"
+status=0
+wait "$exporter_pid" || status=$?
+equals 143 "$status" "exit status of usbexportd"
+kill -CONT "$muxphone_pid"
+stop_daemon
+must_await 10 not_imported
+
 step "who may come, by address"
 port=$(free_port)
 exporter -l "127.0.0.1:$port" --allow-from 127.0.0.2 --allow-from fd00::/8
