@@ -303,7 +303,7 @@ move_all(struct libusb_context *ctx)
 	for (size_t i = 0; i < ctx->bus_count; i++) {
 		struct un_bus *b = &ctx->buses[i];
 
-		if (b->settled || b->state == UN_BUS_IDLE)
+		if (b->settled)
 			continue;
 		with_notice(b, un_bus_move);
 		if (!b->settled && !moment_before(clock_now(), b->deadline))

@@ -16,6 +16,8 @@
 /* A server that does not push is asked this often, while somebody wants to
  * know. */
 #define POLL_MS 1000
+/* One that has too many connections waiting is tried again so soon. */
+#define BUSY_MS 20
 /* So many bytes in one go. */
 #define RECEIVE_MAX 65536
 /* A server that is away: pauses between attempts, growing up to the last. */
@@ -154,9 +156,16 @@ connect_unix(struct un_bus *b)
 
 	memcpy(un.sun_path, b->server.path,
 	    strnlen(b->server.path, sizeof un.sun_path));
-	if (fd < 0 || !begun(b, fd,
-			  connect(fd, (const struct sockaddr *)&un, sizeof un)))
+	if (fd >= 0 &&
+	    begun(b, fd, connect(fd, (const struct sockaddr *)&un, sizeof un)))
+		return;
+	/* EAGAIN: it is there, and has not got round to accepting others. */
+	if (fd >= 0 && errno == EAGAIN && moment_before(clock_now(), b->limit))
+		b->deadline = moment_earlier(b->limit,
+		    moment_after_ms(clock_now(), BUSY_MS));
+	else
 		fail(b, strerror(errno));
+	un_timer_set(b->ctx, b->deadline);
 }
 
 /* One that does not answer leaves time for those behind it. */
@@ -366,6 +375,8 @@ un_bus_run_out(struct un_bus *b)
 {
 	if (b->state == UN_BUS_WATCHING && un_bus_is_trusted(b))
 		un_bus_doubt(b);
+	else if (b->state == UN_BUS_IDLE && !b->settled && b->server.is_unix)
+		connect_unix(b);
 	else if (b->state == UN_BUS_IDLE || b->state == UN_BUS_WATCHING)
 		un_bus_start(b);
 	else if (b->state == UN_BUS_CONNECTING && b->next_host != NULL)

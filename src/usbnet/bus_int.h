@@ -11,7 +11,7 @@
 #include "usbnet/bus_list.h"
 
 enum un_bus_state {
-	UN_BUS_IDLE,       /* no socket */
+	UN_BUS_IDLE,       /* no socket; not yet, unless `settled` */
 	UN_BUS_CONNECTING, /* to one of its host's addresses */
 	UN_BUS_RECEIVING,  /* has been asked */
 	UN_BUS_WATCHING,   /* has answered; more lists come when they like */

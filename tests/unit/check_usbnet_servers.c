@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/sock.h"
@@ -151,6 +152,15 @@ pass_on(int a, int b)
 			    sock_send_all(pfd[!i].fd, bytes, (size_t)n) < 0)
 				return;
 		}
+}
+
+/* So many connects that the next one gets no answer. */
+static void
+fill_line(const struct sockaddr *to, socklen_t len)
+{
+	for (int i = 0; i < 8; i++)
+		connect(socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0),
+		    to, len);
 }
 
 /* A list of the rig's, and no end of the connection. */
@@ -326,6 +336,38 @@ START_TEST(it_dies)
 }
 END_TEST
 
+static void *
+serve_late(void *arg)
+{
+	poll(NULL, 0, 200);
+	return serve(arg);
+}
+
+/* It is there, with its line of connections full: not away. */
+START_TEST(it_has_no_room_yet)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	pthread_t thread;
+
+	usbnet_serve(&r);
+	odd.repeats = 1;
+	snprintf(odd.path, sizeof odd.path, "/tmp/usbnet-odd-%d",
+	    (int)getpid());
+	memcpy(un.sun_path, odd.path, sizeof odd.path);
+	odd.listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(odd.listener, (struct sockaddr *)&un, sizeof un),
+	    0);
+	ck_assert_int_eq(listen(odd.listener, 0), 0);
+	setenv("USBNET_SERVERS", odd.path, 1);
+	fill_line((struct sockaddr *)&un, sizeof un);
+	ck_assert_int_eq(pthread_create(&thread, NULL, serve_late, NULL), 0);
+	pthread_detach(thread);
+	ck_assert_int_eq(libusb_init(&r.ctx), 0);
+	ck_assert_int_eq(count_devices(), 1);
+	close_odd();
+}
+END_TEST
+
 /* What had to be made up gives way to what the device says. */
 START_TEST(descriptors_that_come_late)
 {
@@ -395,15 +437,6 @@ listen_tcp(int i, int backlog)
 	return fd;
 }
 
-/* So many connects that the next one gets no answer. */
-static void
-fill_line(const struct sockaddr *to, socklen_t len)
-{
-	for (int i = 0; i < 8; i++)
-		connect(socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0),
-		    to, len);
-}
-
 START_TEST(the_first_address_is_a_black_hole)
 {
 	struct cause why;
@@ -454,6 +487,7 @@ main(void)
 	tcase_add_test(others, it_does_not_push_its_list);
 	tcase_add_test(others, it_does_not_tell_of_changes);
 	tcase_add_test(others, it_dies);
+	tcase_add_test(others, it_has_no_room_yet);
 	tcase_add_test(others, descriptors_that_come_late);
 	suite_add_tcase(s, others);
 	tcase_set_timeout(names, 2 * RIG_PATIENCE_S);
