@@ -119,16 +119,26 @@ note_entry(struct un_bus *b, const struct usbip_device_entry *e)
 }
 
 /* A plain server leaves out of its list what is in use, by us too: that tells
- * of its end by its own connection. */
+ * of its end by its own connection.  So it does with what is `just_closed`. */
 static void
-drop_unseen(struct un_bus *b, bool keep_open)
+spare(struct un_bus *b, bool just_closed)
+{
+	struct libusb_device *d;
+
+	for (d = b->ctx->devices; d != NULL; d = d->next)
+		if (d->bus == b && (d->link != NULL ||
+				       (just_closed && un_device_may_reset(d))))
+			d->seen = true;
+}
+
+static void
+drop_unseen(struct un_bus *b)
 {
 	struct libusb_device *d, *next;
 
 	for (d = b->ctx->devices; d != NULL; d = next) {
 		next = d->next;
-		if (d->bus == b && !d->seen &&
-		    !(keep_open && d->link != NULL))
+		if (d->bus == b && !d->seen)
 			un_device_detach(d);
 	}
 }
@@ -152,14 +162,17 @@ un_bus_apply(struct un_bus *b, const struct usbip_device_entry *entries,
 		if (is_busid(entries[i].busid))
 			note_entry(b, &entries[i]);
 	/* That it lists all shows by its pushing. */
-	drop_unseen(b, b->lists < 2);
+	if (b->lists < 2)
+		spare(b, true);
+	drop_unseen(b);
 }
 
 void
 un_bus_apply_nothing(struct un_bus *b)
 {
 	mark_unseen(b);
-	drop_unseen(b, true);
+	spare(b, false);
+	drop_unseen(b);
 }
 
 /* ---- Events ---- */

@@ -11,6 +11,9 @@
 #include "usbnet/bus.h"
 #include "usbnet/hotplug.h"
 
+/* A reset takes a second or two, with what the device needs to come back. */
+#define RESET_MS 3000
+
 /* ---- References ---- */
 
 libusb_device *
@@ -140,6 +143,18 @@ un_device_detach(struct libusb_device *dev)
 	/* The list's reference.  Not the last: who asked has one, or the post
 	 * has; and if not, freeing takes no lock that we hold. */
 	libusb_unref_device(dev);
+}
+
+void
+un_device_note_closed(struct libusb_device *dev)
+{
+	dev->resets = moment_after_ms(clock_now(), RESET_MS);
+}
+
+bool
+un_device_may_reset(const struct libusb_device *dev)
+{
+	return moment_before(clock_now(), dev->resets);
 }
 
 void

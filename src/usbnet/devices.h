@@ -35,7 +35,9 @@ struct libusb_device {
 	enum libusb_speed speed;
 
 	_Atomic uint8_t configuration; /* bConfigurationValue; 0: none */
-	bool seen; /* in the newest list; the context's lock */
+	/* The context's lock. */
+	bool seen;              /* in the newest list */
+	struct moment resets;   /* until then, after a close: below */
 
 	/* The link is made, shared and given up by open and close, and the
 	 * descriptors are fetched, one at a time for each device: outside the
@@ -64,6 +66,10 @@ struct libusb_device *un_device_attach(struct libusb_context *ctx,
 /* All that are attached, with a reference each, as libusb_get_device_list()
  * gives them. */
 ssize_t un_devices_list(struct libusb_context *ctx, libusb_device ***list);
+/* It has been closed.  The kernel's server resets it then, and for that time does
+ * not list it, and calls it busy. */
+void un_device_note_closed(struct libusb_device *dev);
+bool un_device_may_reset(const struct libusb_device *dev);
 /* It has left: those who want to know are told. */
 void un_device_detach(struct libusb_device *dev);
 

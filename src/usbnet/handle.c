@@ -158,6 +158,7 @@ unpublish(struct libusb_context *ctx, struct un_link *l)
 		at = &(*at)->next;
 	*at = l->next;
 	l->dev->link = NULL;
+	un_device_note_closed(l->dev);
 	pthread_mutex_unlock(&ctx->lock);
 	forget_corked(ctx, l);
 	if (l->told && l->fd >= 0)

@@ -3,6 +3,7 @@
 /* A link to a USB/IP server: the importer, whose receiver is whoever has the
  * link's lock. */
 
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -10,6 +11,9 @@
 #include "usbnet/device.h"
 #include "usbnet/devices.h"
 #include "usbnet/link.h"
+
+/* There is nothing to wait on for the end of a reset. */
+#define BUSY_AGAIN_MS 100
 
 struct link_usbip {
 	struct un_link link; /* first */
@@ -145,6 +149,30 @@ error_of_status(uint32_t status)
 	}
 }
 
+/* The socket, or -1.  What we have just closed may still be busy with that. */
+static int
+attach(struct libusb_device *dev, struct usbip_device_entry *entry,
+    uint32_t *status, struct cause *why)
+{
+	const int timeout_ms = dev->ctx->timeout_ms;
+	const struct moment limit = moment_after_ms(clock_now(), timeout_ms);
+	bool again;
+	int fd;
+
+	for (;;) {
+		fd = importer_attach(un_device_server(dev), dev->busid,
+		    timeout_ms, entry, status, why);
+		if (fd >= 0 || *status != USBIP_ST_DEV_BUSY)
+			return fd;
+		pthread_mutex_lock(&dev->ctx->lock);
+		again = un_device_may_reset(dev);
+		pthread_mutex_unlock(&dev->ctx->lock);
+		if (!again || !moment_before(clock_now(), limit))
+			return -1;
+		poll(NULL, 0, BUSY_AGAIN_MS);
+	}
+}
+
 int
 un_link_open_usbip(struct libusb_device *dev, struct un_link **out)
 {
@@ -154,8 +182,7 @@ un_link_open_usbip(struct libusb_device *dev, struct un_link **out)
 	uint32_t status;
 	int fd;
 
-	fd = importer_attach(un_device_server(dev), dev->busid,
-	    dev->ctx->timeout_ms, &entry, &status, &why);
+	fd = attach(dev, &entry, &status, &why);
 	if (fd < 0) {
 		un_log(dev->ctx, LIBUSB_LOG_LEVEL_ERROR, "%s", why.text);
 		return error_of_status(status);

@@ -201,6 +201,9 @@ import_briefly(struct libusb_device *dev)
 		return rc;
 	rc = ask_all(dev, l);
 	un_link_close(l);
+	pthread_mutex_lock(&dev->ctx->lock);
+	un_device_note_closed(dev);
+	pthread_mutex_unlock(&dev->ctx->lock);
 	return rc;
 }
 

@@ -116,6 +116,7 @@ static struct odd {
 	char path[64];
 	int listener;
 	unsigned repeats;      /* of a list */
+	_Atomic bool empty;    /* it lists nothing */
 	_Atomic int watcher;   /* who had the newest */
 	_Atomic unsigned descriptions; /* asked for */
 } odd;
@@ -174,6 +175,10 @@ send_list(int fd, int rig)
 	shutdown(rig, SHUT_WR);
 	while ((n = recv(rig, bytes + len, sizeof bytes - len, 0)) > 0)
 		len += (size_t)n;
+	if (odd.empty) {
+		len = USBIP_DEVLIST_HEAD_SIZE;
+		memset(bytes + USBIP_OP_SIZE, 0, len - USBIP_OP_SIZE);
+	}
 	for (unsigned i = 0; i < odd.repeats; i++)
 		sock_send_all(fd, bytes, len);
 	odd.watcher = fd;
@@ -391,6 +396,59 @@ START_TEST(descriptors_that_come_late)
 }
 END_TEST
 
+/* ---- The kernel's server, after a close ---- */
+
+/* It leaves out what it is resetting: that has not left. */
+START_TEST(just_closed_is_not_listed)
+{
+	libusb_device **list;
+
+	open_odd();
+	ck_assert_int_eq(libusb_init(&r.ctx), 0);
+	ck_assert_int_eq(libusb_get_device_list(r.ctx, &list), 1);
+	ck_assert_int_eq(libusb_open(list[0], &r.h), 0);
+	odd.empty = true;
+	ck_assert_int_eq(count_devices(), 1);
+	libusb_close(r.h);
+	ck_assert_int_eq(count_devices(), 1);
+	odd.empty = false;
+	rig_await(&r.dev, &r.dev.released, 1);
+	ck_assert_int_eq(libusb_open(list[0], &r.h), 0);
+	libusb_free_device_list(list, 1);
+	close_odd();
+}
+END_TEST
+
+static void *
+close_late(void *arg)
+{
+	poll(NULL, 0, 300);
+	close((int)(intptr_t)arg);
+	return NULL;
+}
+
+START_TEST(just_closed_is_busy)
+{
+	libusb_device **list;
+	pthread_t thread;
+	int fd;
+
+	usbnet_serve(&r);
+	ck_assert_int_eq(libusb_init(&r.ctx), 0);
+	ck_assert_int_eq(libusb_get_device_list(r.ctx, &list), 1);
+	ck_assert_int_eq(libusb_open(list[0], &r.h), 0);
+	libusb_close(r.h);
+	rig_await(&r.dev, &r.dev.released, 1);
+	fd = rig_import(&r.server, &r.dev);
+	ck_assert_int_eq(pthread_create(&thread, NULL, close_late,
+	    (void *)(intptr_t)fd), 0);
+	ck_assert_int_eq(libusb_open(list[0], &r.h), 0);
+	pthread_join(thread, NULL);
+	libusb_free_device_list(list, 1);
+	usbnet_close(&r);
+}
+END_TEST
+
 /* ---- Names ---- */
 
 /* Stands in front of the C library's: what "two.test" is. */
@@ -489,6 +547,8 @@ main(void)
 	tcase_add_test(others, it_dies);
 	tcase_add_test(others, it_has_no_room_yet);
 	tcase_add_test(others, descriptors_that_come_late);
+	tcase_add_test(others, just_closed_is_not_listed);
+	tcase_add_test(others, just_closed_is_busy);
 	suite_add_tcase(s, others);
 	tcase_set_timeout(names, 2 * RIG_PATIENCE_S);
 	tcase_add_test(names, the_first_address_is_a_black_hole);
