@@ -2,6 +2,7 @@
 
 /* The synchronous calls: a transfer, and handling events until it is over. */
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,7 +57,26 @@ error_of(enum libusb_transfer_status status)
 	}
 }
 
-/* Runs a transfer that has been filled.  0, or LIBUSB_ERROR_*. */
+/* libusb promises nothing of errno, but programs look there for what usbfs has
+ * said: lsusb for the EPIPE of a request that the device does not know. */
+static int
+errno_of(int error)
+{
+	switch (error) {
+	case LIBUSB_ERROR_TIMEOUT:
+		return ETIMEDOUT;
+	case LIBUSB_ERROR_PIPE:
+		return EPIPE;
+	case LIBUSB_ERROR_NO_DEVICE:
+		return ENODEV;
+	case LIBUSB_ERROR_OVERFLOW:
+		return EOVERFLOW;
+	default:
+		return EIO;
+	}
+}
+
+/* Runs a transfer that has been filled.  0, or LIBUSB_ERROR_* and errno. */
 static int
 run(struct libusb_transfer *transfer)
 {
@@ -68,7 +88,10 @@ run(struct libusb_transfer *transfer)
 	if (rc != 0)
 		return rc;
 	wait_for_end(transfer, &completed);
-	return error_of(transfer->status);
+	rc = error_of(transfer->status);
+	if (rc != 0)
+		errno = errno_of(rc);
+	return rc;
 }
 
 int

@@ -2,6 +2,7 @@
 
 /* Transfers of the drop-in libusb, as libusb's documentation has them. */
 
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,7 @@ START_TEST(sync_fails_as_documented)
 	usbnet_open(&r);
 	ck_assert_int_eq(libusb_bulk_transfer(r.h, EP_IN(8), buffer,
 	    sizeof buffer, &moved, LIMIT_MS), LIBUSB_ERROR_PIPE);
+	ck_assert_int_eq(errno, EPIPE);
 	ck_assert_int_eq(moved, 0);
 	ck_assert_int_eq(libusb_bulk_transfer(r.h, EP_IN(RIG_HELD), buffer,
 	    sizeof buffer, &moved, 30), LIBUSB_ERROR_TIMEOUT);
