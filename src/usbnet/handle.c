@@ -46,6 +46,7 @@ make_link(struct libusb_device *dev, struct un_link **out)
 {
 	struct un_link *l;
 	int rc = un_link_open_usbip(dev, &l);
+	bool lost;
 
 	if (rc != 0)
 		return rc;
@@ -56,7 +57,12 @@ make_link(struct libusb_device *dev, struct un_link **out)
 	configure(l);
 	pthread_mutex_lock(&l->lock);
 	un_link_learn_endpoints(l);
+	lost = l->lost;
 	pthread_mutex_unlock(&l->lock);
+	if (lost) {
+		un_link_close(l);
+		return LIBUSB_ERROR_NO_DEVICE;
+	}
 	*out = l;
 	return 0;
 }

@@ -17,6 +17,7 @@
 
 #include "base/sock.h"
 #include "unit.h"
+#include "usbip_stub.h"
 #include "usbnet_rig.h"
 
 static struct usbnet_rig r;
@@ -449,6 +450,23 @@ START_TEST(just_closed_is_busy)
 }
 END_TEST
 
+/* It imports, and serves no URB: nothing is open then. */
+START_TEST(lost_while_it_is_opened)
+{
+	static struct usbip_stub stub;
+
+	stub_open(&stub);
+	stub_set(&stub, 0, "1-1", 3);
+	usbnet_set_servers(stub.address);
+	setenv("USBNET_TIMEOUT", "200", 1);
+	ck_assert_int_eq(libusb_init(&r.ctx), 0);
+	ck_assert_ptr_null(libusb_open_device_with_vid_pid(r.ctx,
+	    USBNET_VENDOR, USBNET_PRODUCT));
+	libusb_exit(r.ctx);
+	stub_close(&stub);
+}
+END_TEST
+
 /* ---- Names ---- */
 
 /* Stands in front of the C library's: what "two.test" is. */
@@ -549,6 +567,7 @@ main(void)
 	tcase_add_test(others, descriptors_that_come_late);
 	tcase_add_test(others, just_closed_is_not_listed);
 	tcase_add_test(others, just_closed_is_busy);
+	tcase_add_test(others, lost_while_it_is_opened);
 	suite_add_tcase(s, others);
 	tcase_set_timeout(names, 2 * RIG_PATIENCE_S);
 	tcase_add_test(names, the_first_address_is_a_black_hole);
