@@ -40,7 +40,9 @@ contains "$said" "USBNET_SERVERS=$SERVER"
 contains "$said" USBNET_TIMEOUT=1234
 contains "$said" USBNET_QUIET=1
 contains "$said" LD_PRELOAD=libusb-1.0.so.0
-said=$(must env LD_PRELOAD=libc.so.6 USBNET_QUIET=1 usbnet \
+# A sanitizer's runtime that is a library wants to be the first of all.
+said=$(must env LD_PRELOAD=libc.so.6 USBNET_QUIET=1 \
+    ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0" usbnet \
     -l libusb-1.0.so.0 -h "$SERVER" -h "$SERVER" env)
 contains "$said" "USBNET_SERVERS=$SERVER $SERVER"
 contains "$said" LD_PRELOAD=libusb-1.0.so.0:libc.so.6
