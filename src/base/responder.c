@@ -98,10 +98,11 @@ responder_close(struct responder *r)
 		r->clients = c->next;
 		client_free(c);
 	}
+	/* While we listen, nobody else can have taken the path over. */
+	unlink(r->addr.path);
 	close(r->fd);
 	if (r->spare >= 0)
 		close(r->spare);
-	unlink(r->addr.path);
 	free(r);
 }
 
