@@ -26,12 +26,13 @@
 #include "base/clock.h"
 #include "phone/descriptors.h"
 #include "phone/identity.h"
-#include "usbip/server.h"
+#include "usbip/urb.h"
 
 #define DEVICE_ENDPOINTS 32 /* 16 numbers, OUT and IN */
 #define DEVICE_INTERFACES 8
 
 struct json;
+struct usbip_description;
 
 /* ---- What a kind of device is ------------------------------------------- */
 
@@ -198,11 +199,11 @@ void device_slow(struct device *d, uint64_t bytes_per_second);
  * clears it.  False: it is not there. */
 bool device_halt(struct device *d, uint8_t address);
 
+/* ---- device_info.c ------------------------------------------------------ */
+
 /* What the device tells of its place and kind, for DEVLIST and IMPORT. */
 void device_describe(const struct device *d, uint8_t address,
     struct usbip_description *out);
-
-/* ---- device_info.c ------------------------------------------------------ */
 
 /* Room for all descriptors of any device here. */
 #define DEVICE_INFO_MAX 8192

@@ -32,6 +32,7 @@
 #include "actor/mailbox.h"
 #include "base/cause.h"
 #include "base/clock.h"
+#include "usbip/urb.h"
 #include "wire/usbip.h"
 
 /* ---- Bounds ------------------------------------------------------------- */
@@ -48,71 +49,7 @@
 /* Interfaces that a description may list (Linux' USB_MAXINTERFACES). */
 #define USBIP_SERVER_INTERFACES_MAX 32
 
-/* ---- URB ---------------------------------------------------------------- */
-
-struct usbip_device;
-
-/* The part of the engine's URB object that the backend sees. */
-struct usbip_urb {
-	/* The backend's while it owns the URB, for a queue or mailbox of its
-	 * own; the engine's before and after. */
-	struct msg msg;
-	/* The backend's: for the way of a cancel() to a thread of its own (see
-	 * usbip_urb_get()). */
-	struct msg cancel_msg;
-	/* The backend's.  NULL in a new URB; stays as it is while the URB is
-	 * reused within one import, so that it can keep a transfer object.
-	 * forget() is the place to free it. */
-	void *backend;
-	/* The backend's, set to 0 before every submit(). */
-	uint32_t backend_state;
-
-	/* From the request; read-only for the backend. */
-	struct usbip_device *dev;
-	uint8_t endpoint; /* address: number, with 0x80 when IN */
-	/* Endpoint 0 only; the bytes as on the bus.  Its wLength is at most
-	 * `length`, and its direction is that of `endpoint` unless it is 0. */
-	uint8_t setup[8];
-	/* Masked: USBIP_ZERO_PACKET on OUT (for a bulk endpoint: a transfer
-	 * that fills its last packet is followed by a zero-length one),
-	 * USBIP_SHORT_NOT_OK on IN (the engine sees to it), USBIP_ISO_ASAP. */
-	uint32_t flags;
-	uint32_t length; /* of `buffer`, 0 .. USBIP_LENGTH_MAX */
-	uint32_t iso_count; /* 0: not isochronous */
-	int32_t interval;   /* as sent by the importer: not to be trusted */
-
-	/* `length` bytes; OUT: the data; IN: to be filled from its beginning
-	 * (ISO: each packet at its own offset).  Never NULL. */
-	uint8_t *buffer;
-	/* iso_count packets inside the buffer; the backend fills `actual` and
-	 * `status` of each, which are 0 and USBIP_EXDEV before. */
-	struct usbip_iso *iso;
-	/* ISO: the frame asked for; the backend puts the one that it was. */
-	int32_t start_frame;
-};
-
-static inline bool
-usbip_urb_is_in(const struct usbip_urb *urb)
-{
-	return (urb->endpoint & 0x80) != 0;
-}
-
-/*
- * The URB is done: `status` is USBIP_OK or a negative usbip_errno (enum in
- * wire/usbip.h), `actual` the bytes moved, at most `length` (ignored for ISO:
- * the packets tell).  The URB is the engine's again at once.
- *
- * Any thread, also from within submit() and cancel(), with or without locks of
- * the backend held: it takes no lock and never blocks.  Replies leave in the
- * order of these calls; so completions of one endpoint must be called in the
- * order of the bus, and not from two threads at once.
- *
- * Statuses: a stall is USBIP_EPIPE, a cancelled URB USBIP_ECONNRESET (with the
- * bytes that it had moved), a device that is gone USBIP_ESHUTDOWN, an endpoint
- * that does not exist USBIP_EPIPE, babble USBIP_EOVERFLOW, a bus error
- * USBIP_EPROTO.  SHORT_NOT_OK is done here: report what came with USBIP_OK.
- */
-void usbip_urb_complete(struct usbip_urb *urb, int status, uint32_t actual);
+/* ---- Device ------------------------------------------------------------- */
 
 /*
  * Keeps the URB's memory from being reused beyond its completion, for a
@@ -122,8 +59,6 @@ void usbip_urb_complete(struct usbip_urb *urb, int status, uint32_t actual);
  */
 void usbip_urb_get(struct usbip_urb *urb);
 void usbip_urb_put(struct usbip_urb *urb);
-
-/* ---- Device ------------------------------------------------------------- */
 
 /* What DEVLIST, IMPORT and DEVINFO tell. */
 struct usbip_description {

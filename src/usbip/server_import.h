@@ -94,6 +94,9 @@ struct unlink {
 	uint8_t head[USBIP_PDU_SIZE];
 };
 
+/* server_tx.c: the engine, as backends reach it. */
+extern const struct usbip_urb_host urb_host;
+
 static inline struct urb *
 urb_of(struct usbip_urb *u)
 {

@@ -68,6 +68,7 @@ urb_new(struct import *import, uint8_t class)
 	if (urb == NULL)
 		return NULL;
 	urb->import = import;
+	urb->pub.host = &urb_host;
 	urb->pub.dev = import->dev;
 	urb->size_class = class;
 	urb->capacity = class_capacity(class);

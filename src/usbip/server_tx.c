@@ -28,8 +28,8 @@ struct batch {
 
 /* ---- From the backend --------------------------------------------------- */
 
-void
-usbip_urb_complete(struct usbip_urb *u, int status, uint32_t actual)
+static void
+completed(struct usbip_urb *u, int status, uint32_t actual)
 {
 	struct urb *urb = urb_of(u);
 
@@ -44,6 +44,8 @@ usbip_urb_complete(struct usbip_urb *u, int status, uint32_t actual)
 	atomic_store_explicit(&urb->completed, true, memory_order_release);
 	mailbox_post(&urb->import->outgoing, &u->msg);
 }
+
+const struct usbip_urb_host urb_host = { .complete = completed };
 
 void
 usbip_urb_get(struct usbip_urb *u)

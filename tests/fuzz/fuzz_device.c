@@ -28,8 +28,8 @@ struct fuzz_urb {
 static struct device *dev;
 static struct fuzz_urb urbs[URBS_MAX];
 
-void
-usbip_urb_complete(struct usbip_urb *urb, int status, uint32_t actual)
+static void
+completed(struct usbip_urb *urb, int status, uint32_t actual)
 {
 	struct fuzz_urb *f = (struct fuzz_urb *)urb;
 
@@ -41,6 +41,8 @@ usbip_urb_complete(struct usbip_urb *urb, int status, uint32_t actual)
 	f->pending = false;
 }
 
+static const struct usbip_urb_host host = { .complete = completed };
+
 static struct fuzz_urb *
 take_urb(uint8_t endpoint, size_t length)
 {
@@ -48,6 +50,7 @@ take_urb(uint8_t endpoint, size_t length)
 		if (!urbs[i].pending) {
 			memset(&urbs[i].u, 0, sizeof urbs[i].u);
 			urbs[i].pending = true;
+			urbs[i].u.host = &host;
 			urbs[i].u.endpoint = endpoint;
 			urbs[i].u.length = (uint32_t)(length < BUFFER_SIZE
 				? length

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "phone/phone.h"
+#include "usbip/server.h"
 #include "usb_host.h"
 
 static struct phone *phone;

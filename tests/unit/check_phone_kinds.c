@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "phone/phone.h"
+#include "usbip/server.h"
 #include "usb_host.h"
 
 START_TEST(names)

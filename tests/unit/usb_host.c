@@ -15,8 +15,8 @@ unsigned usb_completions;
 static struct test_urb *pool[64];
 static int taken;
 
-void
-usbip_urb_complete(struct usbip_urb *urb, int status, uint32_t actual)
+static void
+completed(struct usbip_urb *urb, int status, uint32_t actual)
 {
 	struct test_urb *t = (struct test_urb *)urb;
 
@@ -27,6 +27,8 @@ usbip_urb_complete(struct usbip_urb *urb, int status, uint32_t actual)
 	t->actual = actual;
 	t->order = ++usb_completions;
 }
+
+static const struct usbip_urb_host host = { .complete = completed };
 
 static void
 silence(enum log_level level, const char *line)
@@ -106,6 +108,7 @@ make_urb(uint8_t endpoint, const void *data, uint32_t length)
 	t = pool[taken++];
 	ck_assert_ptr_nonnull(t);
 	memset(&t->u, 0, sizeof t->u);
+	t->u.host = &host;
 	t->u.endpoint = endpoint;
 	t->u.length = length;
 	t->u.buffer = t->bytes;
