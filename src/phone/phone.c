@@ -36,7 +36,7 @@ phone_init(struct device *d, struct cause *why)
 
 	(void)why;
 	set_mode(p, PHONE_MODE_INITIAL);
-	strict_init(&p->strict, d->id.index);
+	strict_init(&p->strict, &strict_phone, d->id.index);
 	mux_init(&p->mux, &p->strict, &d->id);
 	frame_init(&p->frame, &p->mux, desc_packet(&bulk, d->profile.speed));
 	return 0;

@@ -5,11 +5,14 @@
 /*
  * The judge: what the host must not do, counted by kind.
  *
- * A violation never ends the phone.  Where the phone can tell what was meant it
- * goes on with that, so that one fault is counted once; otherwise it resets the
- * connection and looks no further at it.
+ * A violation never ends the device.  Where the device can tell what was meant
+ * it goes on with that, so that one fault is counted once; otherwise it resets
+ * the connection and looks no further at it.
  *
- * Belongs to one phone, under its lock.
+ * Which kinds there are is a table of the protocol's; the phone's, of the mux
+ * protocol, stands here.
+ *
+ * Belongs to one device, under its lock.
  */
 
 #include <stddef.h>
@@ -46,23 +49,33 @@ enum strict_kind {
 	STRICT_KINDS,
 };
 
-/* How many violations of one phone are worth a warning; the rest are told with
+/* Kinds of violations that a protocol can have. */
+#define STRICT_KINDS_MAX 32
+
+struct strict_table {
+	const char *device; /* what the log calls it */
+	unsigned kinds;
+	const char *names[STRICT_KINDS_MAX]; /* stable: they stand in reports */
+};
+
+extern const struct strict_table strict_phone;
+
+/* How many violations of one device are worth a warning; the rest are told with
  * -v only. */
 #define STRICT_WARNINGS 8
 
 struct strict {
-	uint64_t count[STRICT_KINDS];
+	const struct strict_table *table;
+	uint64_t count[STRICT_KINDS_MAX];
 	uint64_t total;
-	unsigned phone; /* its index, for the log */
+	unsigned index; /* the device's, for the log */
 };
 
-void strict_init(struct strict *s, unsigned phone);
-
-/* The stable name that stands in reports. */
-const char *strict_name(enum strict_kind kind);
+void strict_init(struct strict *s, const struct strict_table *table,
+    unsigned index);
 
 /* Counts one, and logs it with the first of the `len` bytes that it lies in. */
-void strict_count(struct strict *s, enum strict_kind kind, const void *bytes,
+void strict_count(struct strict *s, unsigned kind, const void *bytes,
     size_t len, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /* As members of the object that is open: "violations", how many, and "by_kind",

@@ -58,7 +58,7 @@ host_init(struct host *h, unsigned version)
 	h->bus = straight;
 	h->rx_seq = 0xffff;
 	ck_assert_int_eq(identity_init(&h->id, 1, NULL, 0, &why), 0);
-	strict_init(&h->strict, 1);
+	strict_init(&h->strict, &strict_phone, 1);
 	mux_init(&h->mux, &h->strict, &h->id);
 	h->mux.set.version = version;
 }
@@ -212,8 +212,8 @@ host_violated(const struct host *h, enum strict_kind kind)
 	for (int i = 0; i < STRICT_KINDS; i++)
 		ck_assert_msg(h->strict.count[i] == (i == (int)kind),
 		    "'%s' was counted %llu times, '%s' was expected",
-		    strict_name(i), (unsigned long long)h->strict.count[i],
-		    strict_name(kind));
+		    strict_phone.names[i], (unsigned long long)h->strict.count[i],
+		    strict_phone.names[kind]);
 	ck_assert_uint_eq(h->strict.total, 1);
 }
 
@@ -222,6 +222,6 @@ host_behaved(const struct host *h)
 {
 	for (int i = 0; i < STRICT_KINDS; i++)
 		ck_assert_msg(h->strict.count[i] == 0, "'%s' was counted",
-		    strict_name(i));
+		    strict_phone.names[i]);
 	ck_assert_uint_eq(h->strict.total, 0);
 }
