@@ -16,7 +16,7 @@
 #include "phone/farm.h"
 #include "phone/phone.h"
 
-#define ARGS_MAX 4 /* the command's name included */
+#define ARGS_MAX 8 /* the command's name included */
 
 struct call {
 	struct farm *farm;
@@ -310,6 +310,20 @@ do_counters(struct call *c)
 	farm_list(c->farm, c->j, c->gadget, report_all);
 }
 
+/* A command that is the name of a kind, for its devices. */
+static void
+do_kind(struct call *c)
+{
+	struct device *d = gadget_lock(c->gadget);
+	int count = 0;
+
+	while (count < ARGS_MAX && c->arg[count] != NULL)
+		count++;
+	d->kind->command(d, c->arg, count, c->j);
+	device_pump(d);
+	gadget_unlock(c->gadget);
+}
+
 static void
 do_quit(struct call *c)
 {
@@ -322,6 +336,7 @@ enum number {
 	MAY_HAVE_NUMBER,
 	NEEDS_NUMBER,
 	NEEDS_PHONE, /* the number of a phone */
+	NEEDS_NAMED, /* of a device of the kind that the command is named after */
 };
 
 static const struct command {
@@ -345,6 +360,7 @@ static const struct command {
 	{ "refuse", NEEDS_PHONE, 2, do_refuse },
 	{ "window", NEEDS_PHONE, 1, do_window },
 	{ "seq", NEEDS_PHONE, 1, do_seq },
+	{ "scm", NEEDS_NAMED, ARGS_MAX - 2, do_kind },
 	{ "quit", NO_NUMBER, 0, do_quit },
 };
 
@@ -373,6 +389,21 @@ find_command(const char *name)
 	return NULL;
 }
 
+/* False, and an error: the command is for other kinds than the device's. */
+static bool
+check_kind(struct call *c, const struct command *command)
+{
+	const struct device *d = c->gadget->device;
+	const bool named = command->number == NEEDS_NAMED;
+
+	if (named ? strcmp(d->kind->name, command->name) == 0
+		  : command->number != NEEDS_PHONE || d->kind == &kind_phone)
+		return true;
+	fail(c, "%s: device %u is a %s, not a %s", command->name, d->id.index,
+	    d->kind->name, named ? command->name : kind_phone.name);
+	return false;
+}
+
 /* Takes the device's number from the words.  False, and an error: none such,
  * or of the wrong kind. */
 static bool
@@ -391,12 +422,8 @@ take_number(struct call *c, const struct command *command, char **word,
 		return false;
 	}
 	c->gadget = &c->farm->gadgets[n - 1];
-	if (command->number == NEEDS_PHONE &&
-	    phone_of(c->gadget->device) == NULL) {
-		fail(c, "%s: device %u is a %s, not a phone", command->name,
-		    (unsigned)n, c->gadget->device->kind->name);
+	if (!check_kind(c, command))
 		return false;
-	}
 	--*count;
 	memmove(word, word + 1, (size_t)*count * sizeof *word);
 	return true;

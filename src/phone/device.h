@@ -32,6 +32,7 @@
 #define DEVICE_INTERFACES 8
 
 struct json;
+struct pollfd;
 struct usbip_description;
 
 /* ---- What a kind of device is ------------------------------------------- */
@@ -130,6 +131,26 @@ struct kind {
 	bool (*serve)(struct device *d, struct endpoint *e,
 	    struct usbip_urb *urb, struct outcome *out);
 
+	/*
+	 * Descriptors of its own, for which the main thread polls.  watch()
+	 * fills at most `descriptors` elements, says how many, and moves
+	 * *until to when it wants to be called at the latest; watched() is
+	 * told what was found in them, or nothing but that time has passed,
+	 * and the device is pumped then.  Both on the main thread.  May be
+	 * NULL and 0: there are none.
+	 */
+	unsigned descriptors;
+	unsigned (*watch)(struct device *d, struct pollfd *pfd,
+	    struct moment *until);
+	void (*watched)(struct device *d, const struct pollfd *pfd,
+	    unsigned count);
+	/* A command of the control socket that begins with the kind's name:
+	 * the words behind the device's number, which it may change.  Writes
+	 * exactly one value; the device is pumped then.  Main thread.  May be
+	 * NULL: there are none. */
+	void (*command)(struct device *d, char **word, int count,
+	    struct json *j);
+
 	/* Members of the object that is open: how it is (may be NULL); what it
 	 * has counted, with `more` in every detail. */
 	void (*describe)(const struct device *d, struct json *j);
@@ -167,6 +188,8 @@ struct device {
 	struct moment due;
 	/* It is to leave the bus and to come back: its kind's wish. */
 	bool leaving;
+	/* watch() would say something else than it did: so it is asked again. */
+	bool watch_again;
 };
 
 /*

@@ -82,6 +82,19 @@ add_other(struct farm *f, const struct options_device *od,
 }
 
 static int
+make_pollfds(struct farm *f, struct cause *why)
+{
+	size_t total = 2 + CONTROL_CLIENTS_MAX;
+
+	for (unsigned i = 0; i < f->count; i++)
+		total += f->gadgets[i].device->kind->descriptors;
+	f->pollfds = calloc(total, sizeof *f->pollfds);
+	return f->pollfds != NULL
+	    ? 0
+	    : cause_set(why, "%u devices: out of memory", f->count);
+}
+
+static int
 make_devices(struct farm *f, const struct options *o, struct cause *why)
 {
 	const unsigned total = o->count + o->device_count;
@@ -95,7 +108,7 @@ make_devices(struct farm *f, const struct options *o, struct cause *why)
 	for (unsigned i = 0; i < o->device_count; i++)
 		if (add_other(f, &o->devices[i], o, why) < 0)
 			return -1;
-	return 0;
+	return make_pollfds(f, why);
 }
 
 static int
@@ -172,21 +185,53 @@ tick(struct farm *f)
 	return next;
 }
 
+/* Asks each device for its descriptors, which begin at pollfds[first].  The
+ * place behind the last. */
+static unsigned
+watch_gadgets(struct farm *f, unsigned first, struct moment *until)
+{
+	unsigned n = first;
+
+	for (unsigned i = 0; i < f->count; i++) {
+		struct gadget *g = &f->gadgets[i];
+
+		g->watching = gadget_watch(g, f->pollfds + n, until);
+		n += g->watching;
+	}
+	return n;
+}
+
+static void
+serve_gadgets(struct farm *f, unsigned first)
+{
+	const struct pollfd *pfd = f->pollfds + first;
+
+	for (unsigned i = 0; i < f->count; i++) {
+		struct gadget *g = &f->gadgets[i];
+
+		gadget_watched(g, pfd, g->watching);
+		pfd += g->watching;
+	}
+}
+
 /* The waker is cleared before anything is looked at, so that what happens
- * meanwhile wakes again. */
+ * meanwhile wakes again.  Commands come last: what a gadget is told of its
+ * descriptors is what it has asked for. */
 static void
 wait_and_serve(struct farm *f, struct moment until)
 {
-	struct pollfd pfd[2 + CONTROL_CLIENTS_MAX];
-	int n = 1;
+	struct pollfd *pfd = f->pollfds;
+	unsigned control = 1, n;
 
 	pfd[0] = (struct pollfd){ .fd = f->waker->read_fd, .events = POLLIN };
 	if (f->control != NULL)
-		n += responder_pollfds(f->control, pfd + 1);
-	if (poll(pfd, (nfds_t)n, moment_poll_timeout(clock_now(), until)) < 0)
+		control += (unsigned)responder_pollfds(f->control, pfd + 1);
+	n = watch_gadgets(f, control, &until);
+	if (poll(pfd, n, moment_poll_timeout(clock_now(), until)) < 0)
 		return; /* a signal; its handler has woken the waker */
 	if (pfd[0].revents != 0)
 		waker_clear(f->waker);
+	serve_gadgets(f, control);
 	if (f->control != NULL)
 		responder_serve(f->control, pfd + 1);
 }
@@ -289,6 +334,7 @@ farm_fini(struct farm *f)
 	for (unsigned i = 0; i < f->count; i++)
 		gadget_fini(&f->gadgets[i]);
 	free(f->gadgets);
+	free(f->pollfds);
 	responder_close(f->control);
 	if (f->waker != NULL)
 		waker_put(f->waker);

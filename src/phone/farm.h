@@ -14,6 +14,7 @@
 #include "phone/options.h"
 #include "phone/gadget.h"
 
+struct pollfd;
 struct responder;
 
 struct farm {
@@ -23,6 +24,9 @@ struct farm {
 	unsigned listening; /* addresses, the first ones of the options */
 	struct waker *waker;
 	struct responder *control; /* NULL: none was asked for */
+	/* The waker, the control socket and its clients, then the descriptors
+	 * of each gadget in turn; room for all that there can be. */
+	struct pollfd *pollfds;
 	volatile sig_atomic_t quitting; /* set by signals and `quit` */
 };
 

@@ -25,7 +25,7 @@ gadget_lock(struct gadget *g)
 static struct moment
 next_due(const struct gadget *g)
 {
-	if (g->device->leaving)
+	if (g->device->leaving || g->device->watch_again)
 		return (struct moment){ 0 };
 	if (g->place == GADGET_AWAY && g->wanted)
 		return moment_earlier(g->device->due, g->back_at);
@@ -254,6 +254,7 @@ gadget_tick(struct gadget *g)
 	struct moment next;
 	bool due_back;
 
+	d->watch_again = false; /* whoever polls asks after this */
 	if (d->due.ns != MOMENT_NEVER.ns)
 		device_pump(d);
 	gadget_unlock(g);
@@ -270,6 +271,33 @@ gadget_tick(struct gadget *g)
 	g->armed = next = next_due(g);
 	pthread_mutex_unlock(&g->lock);
 	return next;
+}
+
+unsigned
+gadget_watch(struct gadget *g, struct pollfd *pfd, struct moment *until)
+{
+	struct device *d;
+	unsigned n;
+
+	if (g->device->kind->watch == NULL)
+		return 0;
+	d = gadget_lock(g);
+	n = d->kind->watch(d, pfd, until);
+	gadget_unlock(g);
+	return n;
+}
+
+void
+gadget_watched(struct gadget *g, const struct pollfd *pfd, unsigned count)
+{
+	struct device *d;
+
+	if (g->device->kind->watched == NULL)
+		return;
+	d = gadget_lock(g);
+	d->kind->watched(d, pfd, count);
+	device_pump(d);
+	gadget_unlock(g);
 }
 
 /* ---- Reports ------------------------------------------------------------ */

@@ -20,6 +20,7 @@
 #include "usbip/server.h"
 
 struct json;
+struct pollfd;
 
 /* How long a device stays away that was told to leave and to come back. */
 #define GADGET_AWAY_MS 100
@@ -44,6 +45,8 @@ struct gadget {
 	struct moment back_at; /* and from when on */
 	uint8_t lap;          /* makes a new address each time */
 	struct moment armed;  /* when the main thread will look again */
+	/* Descriptors that it is being polled for: the main thread's own. */
+	unsigned watching;
 };
 
 /* Takes over `device`; `server` and `waker` must outlive it.  Main thread. */
@@ -61,6 +64,13 @@ int gadget_plug_in(struct gadget *g, struct cause *why);
  * Main thread.
  */
 struct moment gadget_tick(struct gadget *g);
+
+/* What the kind wants to be polled, at most its `descriptors`, and when it
+ * wants to be called at the latest; and what poll() has found.  Main thread. */
+unsigned gadget_watch(struct gadget *g, struct pollfd *pfd,
+    struct moment *until);
+void gadget_watched(struct gadget *g, const struct pollfd *pfd,
+    unsigned count);
 
 /* ---- What a tester can do; main thread ---------------------------------- */
 
