@@ -50,7 +50,8 @@ add_device(struct farm *f, struct device *d, struct cause *why)
 		device_free(d);
 		return -1;
 	}
-	gadget_init(&f->gadgets[f->count++], f->server, f->waker, d);
+	gadget_init(&f->gadgets[f->count++], &gadget_bus_usbip, f->server,
+	    f->waker, d);
 	return 0;
 }
 

@@ -8,12 +8,6 @@
 #include "base/log.h"
 #include "phone/phone.h"
 
-static struct gadget *
-gadget_of(struct usbip_device *usb)
-{
-	return (struct gadget *)usb; /* its first member */
-}
-
 struct device *
 gadget_lock(struct gadget *g)
 {
@@ -32,7 +26,7 @@ next_due(const struct gadget *g)
 	return g->device->due;
 }
 
-/* Tells the main thread when it must look earlier than it means to. */
+/* Tells who ticks it when it must do so earlier than it means to. */
 static void
 arm(struct gadget *g)
 {
@@ -51,84 +45,24 @@ gadget_unlock(struct gadget *g)
 	pthread_mutex_unlock(&g->lock);
 }
 
-/* ---- The server's calls -------------------------------------------------
- * From an import's rx thread, except unplugged(): from the server's.  Imports
- * begin and end with a fresh device, because an importer may vanish amid
- * anything. */
-
-static int
-on_imported(struct usbip_device *usb)
+struct moment
+gadget_release(struct gadget *g)
 {
-	struct gadget *g = gadget_of(usb);
+	const struct moment next = next_due(g);
 
-	gadget_lock(g);
-	g->imported = true;
-	device_restart(g->device);
-	gadget_unlock(g);
-	log_info("%s %u: imported", g->device->kind->name,
-	    g->device->id.index);
-	return USBIP_ST_OK;
+	g->armed = next;
+	pthread_mutex_unlock(&g->lock);
+	return next;
 }
-
-static void
-on_released(struct usbip_device *usb)
-{
-	struct gadget *g = gadget_of(usb);
-
-	gadget_lock(g);
-	g->imported = false;
-	device_restart(g->device);
-	gadget_unlock(g);
-	log_info("%s %u: released", g->device->kind->name,
-	    g->device->id.index);
-}
-
-static void
-on_submit(struct usbip_device *usb, struct usbip_urb *urb)
-{
-	struct gadget *g = gadget_of(usb);
-
-	device_submit(gadget_lock(g), urb);
-	gadget_unlock(g);
-}
-
-static void
-on_cancel(struct usbip_device *usb, struct usbip_urb *urb)
-{
-	struct gadget *g = gadget_of(usb);
-
-	device_cancel(gadget_lock(g), urb);
-	gadget_unlock(g);
-}
-
-static void
-on_unplugged(struct usbip_device *usb)
-{
-	struct gadget *g = gadget_of(usb);
-
-	gadget_lock(g);
-	g->place = GADGET_AWAY;
-	gadget_unlock(g);
-	log_info("%s %u: unplugged", g->device->kind->name,
-	    g->device->id.index);
-}
-
-static const struct usbip_device_ops gadget_ops = {
-	.imported = on_imported,
-	.released = on_released,
-	.submit = on_submit,
-	.cancel = on_cancel,
-	.unplugged = on_unplugged,
-};
 
 /* ---- Coming and going --------------------------------------------------- */
 
 void
-gadget_init(struct gadget *g, struct usbip_server *server, struct waker *waker,
-    struct device *device)
+gadget_init(struct gadget *g, const struct gadget_bus *bus, void *bus_arg,
+    struct waker *waker, struct device *device)
 {
-	g->usb.ops = &gadget_ops;
-	g->server = server;
+	g->bus = bus;
+	g->bus_arg = bus_arg;
 	g->waker = waker;
 	pthread_mutex_init(&g->lock, NULL);
 	g->device = device;
@@ -171,7 +105,7 @@ gadget_plug_in(struct gadget *g, struct cause *why)
 	desc.info_len = device_info(d, info);
 	g->place = GADGET_PLUGGED;
 	gadget_unlock(g);
-	if (usbip_server_plug(g->server, &g->usb, &desc, why) == 0)
+	if (g->bus->plug(g, &desc, why) == 0)
 		return 0;
 	gadget_lock(g);
 	g->place = GADGET_AWAY;
@@ -195,7 +129,7 @@ leave(struct gadget *g, bool come_back, bool by_itself)
 		g->place = GADGET_LEAVING;
 	gadget_unlock(g);
 	if (plugged)
-		usbip_server_unplug(g->server, &g->usb);
+		g->bus->unplug(g);
 }
 
 void
@@ -211,6 +145,16 @@ gadget_bounce(struct gadget *g)
 }
 
 void
+gadget_gone(struct gadget *g)
+{
+	gadget_lock(g);
+	g->place = GADGET_AWAY;
+	gadget_unlock(g);
+	log_info("%s %u: unplugged", g->device->kind->name,
+	    g->device->id.index);
+}
+
+void
 gadget_plug(struct gadget *g)
 {
 	gadget_lock(g);
@@ -219,7 +163,6 @@ gadget_plug(struct gadget *g)
 		g->back_at = clock_now();
 	}
 	gadget_unlock(g);
-	gadget_tick(g);
 }
 
 /* Whether it is time to come back. */
@@ -244,14 +187,13 @@ come_back(struct gadget *g)
 	g->back_at = moment_after_ms(clock_now(), GADGET_AWAY_MS);
 }
 
-/* Each part takes the lock by itself: plugging and unplugging call the server,
+/* Each part takes the lock by itself: plugging and unplugging call the bus,
  * which must not be done under it. */
 struct moment
 gadget_tick(struct gadget *g)
 {
 	struct device *d = gadget_lock(g);
 	const bool leaving = d->leaving;
-	struct moment next;
 	bool due_back;
 
 	d->watch_again = false; /* whoever polls asks after this */
@@ -268,9 +210,7 @@ gadget_tick(struct gadget *g)
 		come_back(g);
 
 	gadget_lock(g);
-	g->armed = next = next_due(g);
-	pthread_mutex_unlock(&g->lock);
-	return next;
+	return gadget_release(g);
 }
 
 unsigned

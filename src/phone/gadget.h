@@ -3,13 +3,14 @@
 #define MUXD_PHONE_GADGET_H
 
 /*
- * One virtual device, as the USB/IP server has it and as a tester has it.
+ * One virtual device, as a bus has it (a USB/IP server's, say) and as a tester
+ * has it.
  *
- * It has no thread of its own.  URBs are worked on where they arrive, on the
- * import's rx thread; testers' commands and what is due by time run on the main
- * thread.  The gadget's lock is held around each, for as long as that takes to
- * move what can be moved; nothing under it blocks, and completing a URB takes
- * no lock, so it is the only lock on the way.
+ * It has no thread of its own.  URBs are worked on where the bus has them;
+ * what is due by time is done by one thread that ticks it.  The gadget's lock is
+ * held around each, for as long as that takes to move what can be moved; nothing
+ * under it blocks, and completing a URB takes no lock, so it is the only lock on
+ * the way.
  */
 
 #include <pthread.h>
@@ -31,14 +32,28 @@ enum gadget_place {
 	GADGET_LEAVING, /* unplugged; the server has not let go of it yet */
 };
 
+struct gadget;
+struct usbip_description;
+
+/* Where hosts find it.  Not under its lock. */
+struct gadget_bus {
+	/* Offers it.  0, or -1 and a cause.  Who ticks it. */
+	int (*plug)(struct gadget *g, const struct usbip_description *desc,
+	    struct cause *why);
+	/* Takes it away from its hosts, whatever they are doing with it;
+	 * gadget_gone() when they have let go of it. */
+	void (*unplug)(struct gadget *g);
+};
+
 struct gadget {
 	struct usbip_device usb; /* first: the server's pointer is ours */
-	struct usbip_server *server;
-	struct waker *waker; /* the main thread's; not ours */
+	const struct gadget_bus *bus;
+	void *bus_arg;
+	struct waker *waker; /* of who ticks it; not ours */
 	struct device *device; /* owned; what it is and its identity stay */
 	pthread_mutex_t lock;  /* of all that follows, and of *device */
 
-	enum gadget_place place; /* AWAY to PLUGGED to LEAVING: main thread */
+	enum gadget_place place; /* AWAY to PLUGGED: who ticks it */
 	bool imported;
 	bool wanted;          /* to be plugged when it is away */
 	bool by_itself;       /* and nobody has touched the cable */
@@ -49,30 +64,30 @@ struct gadget {
 	unsigned watching;
 };
 
-/* Takes over `device`; `server` and `waker` must outlive it.  Main thread. */
-void gadget_init(struct gadget *g, struct usbip_server *server,
+/* Takes over `device`; `bus_arg` and `waker` must outlive it. */
+void gadget_init(struct gadget *g, const struct gadget_bus *bus, void *bus_arg,
     struct waker *waker, struct device *device);
-/* After the server has let go of it. */
+/* After its bus has let go of it. */
 void gadget_fini(struct gadget *g);
 
-/* Offers it for the first time.  0, or -1 and a cause.  Main thread. */
+/* Offers it for the first time.  0, or -1 and a cause.  Who ticks it. */
 int gadget_plug_in(struct gadget *g, struct cause *why);
 
 /*
  * Does what is due: pumps a device for which only time was lacking, lets one
  * leave or come back.  When to call it again, unless the waker calls earlier.
- * Main thread.
+ * Always the same thread.
  */
 struct moment gadget_tick(struct gadget *g);
 
 /* What the kind wants to be polled, at most its `descriptors`, and when it
- * wants to be called at the latest; and what poll() has found.  Main thread. */
+ * wants to be called at the latest; and what poll() has found.  Who ticks it. */
 unsigned gadget_watch(struct gadget *g, struct pollfd *pfd,
     struct moment *until);
 void gadget_watched(struct gadget *g, const struct pollfd *pfd,
     unsigned count);
 
-/* ---- What a tester can do; main thread ---------------------------------- */
+/* ---- What a tester can do ----------------------------------------------- */
 
 /* As somebody who pulls the cable, and puts it in again. */
 void gadget_plug(struct gadget *g);
@@ -83,9 +98,19 @@ void gadget_bounce(struct gadget *g);
 /* The device, to change something in; and to let it go on afterwards. */
 struct device *gadget_lock(struct gadget *g);
 void gadget_unlock(struct gadget *g);
+/* The same for the one who ticks it: when to do so. */
+struct moment gadget_release(struct gadget *g);
 
 /* The members of an object: where it is; and what it has counted. */
 void gadget_describe(struct gadget *g, struct json *j);
 void gadget_report(struct gadget *g, struct json *j, bool more);
+
+/* ---- For buses ---------------------------------------------------------- */
+
+/* No host has it any more. */
+void gadget_gone(struct gadget *g);
+
+/* gadget_usbip.c: a USB/IP server, which is the `bus_arg`. */
+extern const struct gadget_bus gadget_bus_usbip;
 
 #endif
