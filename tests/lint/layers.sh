@@ -26,10 +26,10 @@ may_include() {
 }
 
 # Headers that a layer must not see although it sees their folder: the virtual
-# phone is the second writing of the device protocol and checks the first.
+# devices are the second writing of the device protocols and check the first.
 may_not_see() {
 	case $1:$2 in
-	phone:wire/mux.h | phone:wire/tcp.h) ;;
+	phone:wire/mux.h | phone:wire/tcp.h | phone:wire/scm*.h) ;;
 	*)	return 1 ;;
 	esac
 }
