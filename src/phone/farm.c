@@ -293,12 +293,19 @@ list_some(struct farm *f, struct json *j, const struct gadget *only,
 }
 
 void
+farm_list_members(struct farm *f, struct json *j, const struct gadget *only,
+    void (*tell)(struct gadget *g, struct json *j))
+{
+	list_some(f, j, only, true, tell);
+	list_some(f, j, only, false, tell);
+}
+
+void
 farm_list(struct farm *f, struct json *j, const struct gadget *only,
     void (*tell)(struct gadget *g, struct json *j))
 {
 	json_object(j, NULL);
-	list_some(f, j, only, true, tell);
-	list_some(f, j, only, false, tell);
+	farm_list_members(f, j, only, tell);
 	json_end(j);
 }
 

@@ -49,6 +49,9 @@ uint64_t farm_violations(struct farm *f);
  * "phones", others in "devices", each an object that `tell` fills. */
 void farm_list(struct farm *f, struct json *j, const struct gadget *only,
     void (*tell)(struct gadget *g, struct json *j));
+/* The same without the object around them. */
+void farm_list_members(struct farm *f, struct json *j,
+    const struct gadget *only, void (*tell)(struct gadget *g, struct json *j));
 /* Writes the report.  0, or -1 and a cause. */
 int farm_report(struct farm *f, const char *path, struct cause *why);
 

@@ -90,11 +90,9 @@ static int
 take_option(struct device *d, const char *name, const char *value,
     struct cause *why)
 {
-	if (d->kind == &kind_phone)
-		return cause_set(why, "a phone has no '%s'", name);
 	if (strcmp(name, "speed") == 0)
 		return take_speed(d, name, value, why);
-	if (strcmp(name, "serial") == 0)
+	if (strcmp(name, "serial") == 0 && d->kind != &kind_phone)
 		return identity_set_serial(&d->id, value, why);
 	if (strcmp(name, "configured") == 0)
 		return kinds_flag(&d->configured, name, value, why);

@@ -7,10 +7,10 @@
  *
  *	KIND[:OPTION[=VALUE][,OPTION[=VALUE]]...]
  *
- * These options all kinds have, the phone excepted, which has none:
+ * These options all kinds have:
  *
  *	speed=full|high|super
- *	serial=TEXT
+ *	serial=TEXT	not the phone, which has a UDID
  *	configured	comes to the bus in its first configuration
  *
  * Main thread.

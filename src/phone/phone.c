@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "phone/phone.h"
 
+#include <string.h>
+
 #include "base/json.h"
 #include "base/log.h"
+#include "phone/kinds.h"
 
 /* The device is the first member. */
 static struct phone *
@@ -15,6 +18,43 @@ static const struct phone *
 self_const(const struct device *d)
 {
 	return (const struct phone *)d;
+}
+
+/* ---- Options ------------------------------------------------------------ */
+
+/* So small a packet has room for some data behind both headers. */
+#define FRAME_LEAST 64
+
+static int
+phone_option(struct device *d, const char *name, const char *value,
+    struct cause *why)
+{
+	struct phone_wishes *wishes = &self(d)->wishes;
+
+	if (strcmp(name, "window") == 0)
+		return kinds_number(&wishes->window, name, value,
+		    MUX_WINDOW_UNIT, MUX_WINDOW_MAX, why);
+	if (strcmp(name, "frame") == 0)
+		return kinds_number(&wishes->frame, name, value, FRAME_LEAST,
+		    MUX_PACKET_MAX, why);
+	if (strcmp(name, "mux") == 0)
+		return kinds_number(&wishes->mux, name, value, 1, 2, why);
+	if (strcmp(name, "udid") == 0 && value != NULL)
+		return identity_init(&d->id, d->id.index, value, 0, why);
+	return cause_set(why, "there is no option '%s'", name);
+}
+
+static void
+grant_wishes(struct phone *p)
+{
+	const struct phone_wishes *wishes = &p->wishes;
+
+	if (wishes->window != 0)
+		p->mux.set.window = wishes->window;
+	if (wishes->frame != 0)
+		p->mux.set.max_packet = wishes->frame;
+	if (wishes->mux != 0)
+		p->mux.set.version = wishes->mux;
 }
 
 /* ---- Life --------------------------------------------------------------- */
@@ -38,6 +78,7 @@ phone_init(struct device *d, struct cause *why)
 	set_mode(p, PHONE_MODE_INITIAL);
 	strict_init(&p->strict, &strict_phone, d->id.index);
 	mux_init(&p->mux, &p->strict, &d->id);
+	grant_wishes(p);
 	frame_init(&p->frame, &p->mux, desc_packet(&bulk, d->profile.speed));
 	return 0;
 }
@@ -225,6 +266,7 @@ const struct kind kind_phone = {
 	.size = sizeof(struct phone),
 	.main_in = PHONE_MUX_IN,
 	.main_out = PHONE_MUX_OUT,
+	.option = phone_option,
 	.init = phone_init,
 	.fini = phone_fini,
 	.arrive = phone_arrive,

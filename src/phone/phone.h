@@ -23,8 +23,14 @@
 #define PHONE_MODES 5 /* device modes are 1 .. 5 */
 #define PHONE_MODE_INITIAL 1
 
+/* What its options say; 0: as usual. */
+struct phone_wishes {
+	unsigned window, frame, mux;
+};
+
 struct phone {
 	struct device usb;
+	struct phone_wishes wishes;
 	struct strict strict;
 	struct mux mux;
 	struct frame frame;

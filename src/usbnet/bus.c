@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "usbnet/bus_int.h"
+#include "usbnet/bus_virtual.h"
 #include "usbnet/devices.h"
 #include "usbnet/events.h"
 
@@ -68,6 +68,12 @@ un_bus_server(const struct un_bus *b)
 	return &b->server;
 }
 
+bool
+un_bus_is_virtual(const struct un_bus *b)
+{
+	return b->is_virtual;
+}
+
 const struct sock_addr *
 un_device_server(const struct libusb_device *dev)
 {
@@ -96,6 +102,14 @@ find(const struct un_bus *b, const char *busid)
 	return d;
 }
 
+/* A server is one bus, whatever it has; the devices here have numbers of their
+ * own, from 1. */
+static uint8_t
+number_of(const struct un_bus *b, const struct usbip_device_entry *e)
+{
+	return b->is_virtual ? (uint8_t)(b->number + e->bus - 1) : b->number;
+}
+
 static void
 note_entry(struct un_bus *b, const struct usbip_device_entry *e)
 {
@@ -113,7 +127,7 @@ note_entry(struct un_bus *b, const struct usbip_device_entry *e)
 	/* In the same place, but with a new address: replugged meanwhile. */
 	if (d != NULL)
 		un_device_detach(d);
-	d = un_device_attach(b->ctx, b, b->number, e);
+	d = un_device_attach(b->ctx, b, number_of(b, e), e);
 	if (d != NULL)
 		d->seen = true;
 }
@@ -240,6 +254,10 @@ refresh(struct un_bus *b)
 {
 	const size_t failures = b->failures;
 
+	if (b->is_virtual) {
+		un_bus_virtual_look(b);
+		return;
+	}
 	if (b->state == UN_BUS_WATCHING && !un_bus_is_trusted(b))
 		un_bus_stop(b);
 	else if (b->state != UN_BUS_IDLE)
@@ -263,7 +281,20 @@ ask_soon(struct un_bus *b)
 void
 un_bus_ask_again(struct un_bus *b)
 {
-	with_notice(b, ask_soon);
+	if (b->is_virtual)
+		b->generation--; /* the waker is next */
+	else
+		with_notice(b, ask_soon);
+}
+
+void
+un_buses_look(struct libusb_context *ctx)
+{
+	pthread_mutex_lock(&ctx->lock);
+	for (size_t i = 0; i < ctx->bus_count; i++)
+		if (ctx->buses[i].is_virtual)
+			un_bus_virtual_look(&ctx->buses[i]);
+	pthread_mutex_unlock(&ctx->lock);
 }
 
 void
@@ -273,6 +304,8 @@ un_buses_watch(struct libusb_context *ctx)
 	for (size_t i = 0; i < ctx->bus_count; i++) {
 		struct un_bus *b = &ctx->buses[i];
 
+		if (b->is_virtual)
+			continue; /* the waker tells */
 		if (b->state == UN_BUS_IDLE && b->deadline.ns ==
 		    MOMENT_NEVER.ns)
 			b->deadline = moment_after_ms(clock_now(), LOOK_MS);
@@ -350,7 +383,8 @@ un_buses_refresh(struct libusb_context *ctx)
 
 	pthread_mutex_lock(&ctx->lock);
 	for (size_t i = 0; i < ctx->bus_count; i++) {
-		un_bus_resolve(&ctx->buses[i]);
+		if (!ctx->buses[i].is_virtual)
+			un_bus_resolve(&ctx->buses[i]);
 		with_notice(&ctx->buses[i], refresh);
 	}
 	while (until = latest(ctx, begin), moment_before(clock_now(), until)) {
@@ -395,17 +429,26 @@ count_words(const char *text)
 	return n;
 }
 
+/* None are meant where there are virtual devices and none is named. */
+static const char *
+servers_of_environment(void)
+{
+	const char *servers = getenv("USBNET_SERVERS");
+
+	if (servers != NULL && servers[strspn(servers, " \t\n")] != '\0')
+		return servers;
+	return un_virtual_is_wanted() ? "" : SERVERS_DEFAULT;
+}
+
 int
 un_buses_open(struct libusb_context *ctx)
 {
-	const char *servers = getenv("USBNET_SERVERS");
+	const char *servers = servers_of_environment();
 	char *text, *word, *rest = NULL;
 	unsigned number = 0;
 
-	if (servers == NULL || servers[strspn(servers, " \t\n")] == '\0')
-		servers = SERVERS_DEFAULT;
 	text = strdup(servers);
-	ctx->buses = calloc(count_words(servers), sizeof *ctx->buses);
+	ctx->buses = calloc(count_words(servers) + 1, sizeof *ctx->buses);
 	if (text == NULL || ctx->buses == NULL) {
 		free(text);
 		return LIBUSB_ERROR_NO_MEM;
@@ -415,6 +458,9 @@ un_buses_open(struct libusb_context *ctx)
 	     word = strtok_r(NULL, " \t\n", &rest))
 		add(ctx, word, ++number);
 	free(text);
+	if (un_virtual_is_wanted() && number < BUSES_MAX &&
+	    un_bus_virtual_open(&ctx->buses[ctx->bus_count], ctx, number + 1))
+		ctx->bus_count++;
 	un_buses_refresh(ctx);
 	return 0;
 }
@@ -429,6 +475,8 @@ un_buses_close(struct libusb_context *ctx)
 		with_notice(b, un_bus_stop);
 		pthread_mutex_unlock(&ctx->lock);
 		b->deadline = MOMENT_NEVER;
+		if (b->is_virtual)
+			un_bus_virtual_close(b);
 		un_list_fini(&b->list);
 		if (b->hosts != NULL)
 			freeaddrinfo(b->hosts);
@@ -442,5 +490,7 @@ un_buses_drop(struct libusb_context *ctx)
 	for (size_t i = 0; i < ctx->bus_count; i++) {
 		un_bus_stop(&ctx->buses[i]);
 		ctx->buses[i].deadline = MOMENT_NEVER;
+		if (ctx->buses[i].is_virtual)
+			un_bus_virtual_drop(&ctx->buses[i]);
 	}
 }

@@ -58,7 +58,11 @@ void un_bus_note_silence(struct un_bus *b);
 bool un_bus_may_describe(struct un_bus *b);
 void un_bus_note_describes(struct un_bus *b, bool does);
 
-/* Never changes. */
+/* What the devices of this process are plugged into: the module says. */
+void un_buses_look(struct libusb_context *ctx);
+
+/* Never change while it has a device. */
 const struct sock_addr *un_bus_server(const struct un_bus *b);
+bool un_bus_is_virtual(const struct un_bus *b);
 
 #endif

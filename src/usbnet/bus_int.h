@@ -39,6 +39,9 @@ struct un_bus {
 	unsigned closings; /* in a row, after one list: it does not push */
 	size_t failures;   /* in a row */
 	_Atomic int64_t silent_until; /* un_bus_may_ask(); any thread */
+	/* No server, but the devices of this process (bus_virtual.h). */
+	bool is_virtual;
+	uint32_t generation; /* of its list */
 	/* un_bus_may_describe(); any thread. */
 	_Atomic enum un_bus_answer {
 		UN_BUS_UNKNOWN,

@@ -281,6 +281,7 @@ handle(struct libusb_context *ctx, int timeout_ms)
 		uncork_all(ctx);
 		un_hotplug_deliver(ctx);
 		uncork_all(ctx);
+		un_poll_leave(ctx);
 		rc = 0;
 	}
 	atomic_store_explicit(&ctx->handler, 0, memory_order_relaxed);

@@ -48,6 +48,9 @@ void un_events_leave(struct libusb_context *ctx);
 int un_poll_wait(struct libusb_context *ctx, int timeout_ms);
 /* Works on what that has found.  The same. */
 void un_poll_work(struct libusb_context *ctx);
+/* The round is over: what a link without a descriptor has to do meanwhile must
+ * show to a program that polls by itself.  The same. */
+void un_poll_leave(struct libusb_context *ctx);
 void un_poll_free(struct un_poll *p);
 
 /* Tells a program that wants to know which descriptors it has to poll.  Not

@@ -70,6 +70,13 @@ lose(struct un_link *l)
 	pthread_mutex_lock(&l->lock);
 }
 
+static void
+attend(struct un_link *l, bool on)
+{
+	if (l->ops->attend != NULL)
+		l->ops->attend(l, on);
+}
+
 /* ---- Control requests ---- */
 
 static void
@@ -149,9 +156,11 @@ un_link_control(struct un_link *l, uint8_t request_type, uint8_t request,
 	x.urb.buffer = data;
 	x.urb.length = length;
 	x.urb.complete = complete;
+	attend(l, true);
 	pthread_mutex_lock(&l->lock);
 	run(l, &x);
 	pthread_mutex_unlock(&l->lock);
+	attend(l, false);
 	waker_put(x.waker);
 	return result_of(&x.urb);
 }
@@ -224,10 +233,12 @@ await_orphans(struct un_link *l)
 	if (!has_flying_orphan(l))
 		return;
 	waker = waker_new();
+	attend(l, true);
 	l->ops->flush(l);
 	while (waker != NULL && has_flying_orphan(l) &&
 	    pump(l, waker, asked, UN_PATIENCE_RETURN))
 		;
+	attend(l, false);
 	if (has_flying_orphan(l))
 		lose(l);
 	if (waker != NULL)

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "usbnet/bus.h"
+#include "usbnet/bus_virtual.h"
 #include "usbnet/devices.h"
 #include "usbnet/events.h"
 #include "usbnet/link.h"
@@ -91,6 +91,7 @@ child(void)
 			un_buses_watch(c);
 		un_wake(c);
 	}
+	un_virtual_forget();
 }
 
 static void

@@ -45,7 +45,7 @@ static int
 make_link(struct libusb_device *dev, struct un_link **out)
 {
 	struct un_link *l;
-	int rc = un_link_open_usbip(dev, &l);
+	int rc = un_link_open(dev, &l);
 	bool lost;
 
 	if (rc != 0)
@@ -76,7 +76,7 @@ publish(struct libusb_device_handle *h)
 	const bool is_new = l->handles == 0;
 
 	if (is_new) {
-		l->told = true;
+		l->told = un_link_is_polled(l);
 		l->told_events = POLLIN;
 	}
 	pthread_mutex_lock(&ctx->lock);
@@ -89,10 +89,10 @@ publish(struct libusb_device_handle *h)
 	h->next = ctx->handles;
 	ctx->handles = h;
 	pthread_mutex_unlock(&ctx->lock);
-	if (is_new) {
+	if (is_new && l->told)
 		un_poll_added(ctx, l->fd, POLLIN);
+	if (is_new)
 		un_wake(ctx);
-	}
 }
 
 int

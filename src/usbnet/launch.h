@@ -43,9 +43,13 @@ struct ssh_target {
 /* Not to be copied: `command` may point into it. */
 struct launch_options {
 	struct sock_addr servers[LAUNCH_SERVERS_MAX];
-	unsigned server_count; /* 0 only with ssh: its host's usbexportd */
+	unsigned server_count; /* 0: with ssh its host's usbexportd, with
+				* virtual devices none */
 	struct ssh_target ssh;
 	const char *library; /* NULL: the one that came with us */
+	/* Devices of the command's own process (virtual.h). */
+	char *virtual_devices; /* descriptions, with blanks between; owned */
+	const char *virtual_threads, *virtual_report, *virtual_control;
 	int timeout_ms;
 	bool quiet;
 	char **command; /* ends with NULL */
@@ -90,6 +94,10 @@ int command_find(char out[PATH_MAX], const char *name);
  * else the installed one.  0, or -1 and a cause. */
 int library_find(char out[PATH_MAX], const char *asked, struct cause *why);
 
+/* Where the build has put a file of src/ that is not installed beside us, seen
+ * from our own place.  False: we have been installed. */
+bool library_find_built(char out[PATH_MAX], const char *file);
+
 /* That the dynamic linker will load it into that command.  0, or -1 and a
  * cause; 1 and a cause for a warning: the command will not notice it. */
 int library_check(const char *library, const char *command, struct cause *why);
@@ -97,6 +105,14 @@ int library_check(const char *library, const char *command, struct cause *why);
 /* The command runs with rights that its caller lacks, so the system ignores
  * LD_PRELOAD. */
 bool command_is_privileged(const char *path);
+
+/* ---- Virtual devices (module.c) ---- */
+
+/* The module that simulates them, found as the library is.  0, or -1 and a
+ * cause. */
+int module_find(char out[PATH_MAX], struct cause *why);
+/* That it can be loaded, and understands the description.  The same. */
+int module_check(const char *module, const char *devices, struct cause *why);
 
 /* ---- Servers (probe.c) ---- */
 

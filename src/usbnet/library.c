@@ -10,10 +10,10 @@
 
 #define LIBRARY_NAME "libusb-1.0.so.0"
 
-/* Where the build puts it, seen from the launcher there. */
+/* Where src/ is in the build tree, seen from the launcher there. */
 static const char *const in_build_tree[] = {
-	"src/usbnet/.libs/" LIBRARY_NAME,
-	"../src/usbnet/.libs/" LIBRARY_NAME, /* from .libs/ */
+	"src/",
+	"../src/", /* from .libs/ */
 };
 
 /* The directory of the running program, with a '/'; "" when unknown. */
@@ -31,10 +31,10 @@ own_directory(char out[PATH_MAX])
 		out[0] = '\0';
 }
 
-/* The library that was built with us, when we run from a build tree: another
- * one that is installed would be of another version. */
-static bool
-find_beside(char out[PATH_MAX])
+/* What was built with us, when we run from a build tree: another one that is
+ * installed would be of another version. */
+bool
+library_find_built(char out[PATH_MAX], const char *file)
 {
 	char dir[PATH_MAX];
 	char path[PATH_MAX + 64];
@@ -44,7 +44,9 @@ find_beside(char out[PATH_MAX])
 		return false;
 	for (size_t i = 0; i < sizeof in_build_tree / sizeof *in_build_tree;
 	    i++) {
-		snprintf(path, sizeof path, "%s%s", dir, in_build_tree[i]);
+		if (snprintf(path, sizeof path, "%s%s%s", dir,
+			in_build_tree[i], file) >= (int)sizeof path)
+			continue;
 		if (access(path, R_OK) == 0 && realpath(path, out) != NULL)
 			return true;
 	}
@@ -60,7 +62,8 @@ library_find(char out[PATH_MAX], const char *asked, struct cause *why)
 			    "there: %s", asked, strerror(errno));
 		/* A name alone: the dynamic linker looks for it. */
 		snprintf(out, PATH_MAX, "%s", asked);
-	} else if (asked == NULL && !find_beside(out)) {
+	} else if (asked == NULL &&
+	    !library_find_built(out, "usbnet/.libs/" LIBRARY_NAME)) {
 		snprintf(out, PATH_MAX, "%s", PKGLIBDIR "/" LIBRARY_NAME);
 		if (access(out, R_OK) < 0)
 			return cause_set(why, "its library is missing: %s: %s; "

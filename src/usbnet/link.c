@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "usbnet/bus.h"
 #include "usbnet/context.h"
 #include "usbnet/device.h"
 #include "usbnet/devices.h"
@@ -24,6 +25,13 @@ un_link_init(struct un_link *l, const struct un_link_ops *ops,
 	TAILQ_INIT(&l->flying);
 	TAILQ_INIT(&l->line);
 	TAILQ_INIT(&l->done);
+}
+
+int
+un_link_open(struct libusb_device *dev, struct un_link **out)
+{
+	return un_bus_is_virtual(dev->bus) ? un_link_open_virtual(dev, out)
+					   : un_link_open_usbip(dev, out);
 }
 
 /* Those that wait for room take it, first come, first served. */

@@ -46,6 +46,10 @@ struct un_link_ops {
 	uint64_t (*moved)(struct un_link *l);
 	/* work() is worth a call although poll() says nothing. */
 	bool (*ready)(struct un_link *l);
+	/* Somebody begins, or ends, to wait on un_link.fd.  Only they do: to the
+	 * handler of events the context's waker tells all.  NULL: the handler
+	 * polls it, too, and whoever wants to. */
+	void (*attend)(struct un_link *l, bool on);
 	/* What to poll un_link.fd for. */
 	short (*events)(struct un_link *l);
 	/* Gives the device back, and waits for a moment until it can be had
@@ -90,8 +94,18 @@ struct un_link {
 	struct un_endpoint endpoints[UN_ENDPOINTS_MAX];
 };
 
-/* Imports a device.  0, or LIBUSB_ERROR_*.  Blocks. */
+/* Its descriptor is one of those that the handler of events polls. */
+static inline bool
+un_link_is_polled(const struct un_link *l)
+{
+	return l->fd >= 0 && l->ops->attend == NULL;
+}
+
+/* Opens a device: that of a server, which is imported, or one of this process.
+ * 0, or LIBUSB_ERROR_*.  Blocks. */
+int un_link_open(struct libusb_device *dev, struct un_link **out);
 int un_link_open_usbip(struct libusb_device *dev, struct un_link **out);
+int un_link_open_virtual(struct libusb_device *dev, struct un_link **out);
 
 void un_link_init(struct un_link *l, const struct un_link_ops *ops,
     struct libusb_device *dev, int fd);

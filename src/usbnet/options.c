@@ -25,17 +25,40 @@ static const char usage_text[] =
     "                          through ssh to usbexportd on that host; with "
     "-h, to\n"
     "                          servers that this host reaches\n"
+    "      --virtual KIND[=COUNT][,OPTION...]\n"
+    "                          devices simulated in the command's process; "
+    "can be\n"
+    "                          repeated: phone, sourcesink, cdc-acm, hid, "
+    "dfu\n"
+    "      --virtual-report FILE\n"
+    "                          write there, at the end, what they have "
+    "counted\n"
+    "      --virtual-control PATH\n"
+    "                          UNIX socket that takes muxphone's commands\n"
+    "      --virtual-threads COUNT\n"
+    "                          that simulate them\n"
     "  -l, --library LIBRARY   preload this library instead of usbnet's own\n"
     "  -t, --timeout MS        to connect, and to answer (3000)\n"
     "  -q, --quiet             no messages but errors\n"
     "  -?, --help              this text\n"
     "      --version           the version\n";
 
-enum { OPTION_HELP = 256, OPTION_VERSION };
+enum {
+	OPTION_HELP = 256,
+	OPTION_VERSION,
+	OPTION_VIRTUAL,
+	OPTION_VIRTUAL_REPORT,
+	OPTION_VIRTUAL_CONTROL,
+	OPTION_VIRTUAL_THREADS,
+};
 
 static const struct option long_options[] = {
 	{ "host", required_argument, NULL, 'h' },
 	{ "auth", required_argument, NULL, 'a' },
+	{ "virtual", required_argument, NULL, OPTION_VIRTUAL },
+	{ "virtual-report", required_argument, NULL, OPTION_VIRTUAL_REPORT },
+	{ "virtual-control", required_argument, NULL, OPTION_VIRTUAL_CONTROL },
+	{ "virtual-threads", required_argument, NULL, OPTION_VIRTUAL_THREADS },
 	{ "library", required_argument, NULL, 'l' },
 	{ "timeout", required_argument, NULL, 't' },
 	{ "quiet", no_argument, NULL, 'q' },
@@ -83,6 +106,35 @@ set_timeout(struct launch_options *o, const char *text)
 		return complain("-t takes a number of milliseconds, up to an "
 				"hour");
 	o->timeout_ms = (int)ms;
+	return 0;
+}
+
+static int
+add_virtual(struct launch_options *o, const char *text)
+{
+	char *old = o->virtual_devices;
+
+	if (*text == '\0' || strpbrk(text, " \t\n") != NULL)
+		return complain("--virtual takes KIND[=COUNT][,OPTION...], "
+				"without blanks");
+	if (asprintf(&o->virtual_devices, "%s%s%s", old != NULL ? old : "",
+		old != NULL ? " " : "", text) < 0) {
+		o->virtual_devices = old;
+		return complain("no memory for the virtual devices");
+	}
+	free(old);
+	return 0;
+}
+
+static int
+set_threads(struct launch_options *o, const char *text)
+{
+	char *end;
+	const unsigned long n = strtoul(text, &end, 10);
+
+	if (*text < '1' || *text > '9' || *end != '\0' || n > 64)
+		return complain("--virtual-threads takes a number, up to 64");
+	o->virtual_threads = text;
 	return 0;
 }
 
@@ -179,6 +231,16 @@ set_option(struct launch_options *o, int c, char **argv)
 		return add_server(o, optarg);
 	case 'a':
 		return set_target(o, optarg);
+	case OPTION_VIRTUAL:
+		return add_virtual(o, optarg);
+	case OPTION_VIRTUAL_REPORT:
+		o->virtual_report = optarg;
+		return 0;
+	case OPTION_VIRTUAL_CONTROL:
+		o->virtual_control = optarg;
+		return 0;
+	case OPTION_VIRTUAL_THREADS:
+		return set_threads(o, optarg);
 	case 'l':
 		o->library = optarg;
 		return 0;
@@ -245,7 +307,9 @@ check_together(struct launch_options *o)
 						"HOST[:PORT]");
 		return 0;
 	}
-	return o->server_count > 0 ? 0 : add_server(o, "localhost");
+	return o->server_count > 0 || o->virtual_devices != NULL
+	    ? 0
+	    : add_server(o, "localhost");
 }
 
 int
@@ -271,4 +335,5 @@ void
 launch_options_fini(struct launch_options *o)
 {
 	free(o->words);
+	free(o->virtual_devices);
 }

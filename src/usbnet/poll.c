@@ -75,7 +75,7 @@ add_link(struct un_poll *p, struct un_link *l)
 	pthread_mutex_lock(&l->lock);
 	p->pending |= !TAILQ_EMPTY(&l->done);
 	if (!l->lost) {
-		pfd.fd = l->fd;
+		pfd.fd = un_link_is_polled(l) ? l->fd : -1;
 		pfd.events = l->ops->events(l);
 		p->pending |= l->ops->ready(l);
 	}
@@ -164,6 +164,7 @@ libusb_set_pollfd_notifiers(libusb_context *asked,
 
 	if (ctx == NULL)
 		return;
+	atomic_store(&ctx->polled, true);
 	pthread_mutex_lock(&ctx->lock);
 	ctx->fd_added = added_cb;
 	ctx->fd_removed = removed_cb;
@@ -205,10 +206,13 @@ libusb_get_pollfds(libusb_context *asked)
 
 	if (ctx == NULL)
 		return NULL;
+	atomic_store(&ctx->polled, true);
 	pthread_mutex_lock(&ctx->lock);
 	if (fill(ctx, &p))
 		out = copy_of(&p);
 	pthread_mutex_unlock(&ctx->lock);
+	if (p.pending)
+		un_wake(ctx);
 	free(p.fds);
 	free(p.links);
 	return out;
@@ -364,6 +368,7 @@ un_poll_work(struct libusb_context *ctx)
 	if (p->fds[POLL_WAKER].revents != 0) {
 		waker_clear(ctx->waker);
 		atomic_store(&ctx->interrupted, false);
+		un_buses_look(ctx);
 	}
 	if (p->fds[POLL_TIMER].revents != 0) {
 		uint64_t count;
@@ -377,4 +382,25 @@ un_poll_work(struct libusb_context *ctx)
 			un_bus_work(un_bus_at(ctx, i - POLL_BUSES));
 	for (size_t i = p->first_link; i < p->count; i++)
 		work_on(ctx, p->links[i - p->first_link], p->fds[i].revents);
+}
+
+void
+un_poll_leave(struct libusb_context *ctx)
+{
+	bool pending = false;
+
+	if (!atomic_load(&ctx->polled))
+		return;
+	pthread_mutex_lock(&ctx->lock);
+	for (struct un_link *l = ctx->links; l != NULL; l = l->next) {
+		if (l->ops->attend == NULL)
+			continue;
+		pthread_mutex_lock(&l->lock);
+		pending |= !TAILQ_EMPTY(&l->done) ||
+		    (!l->lost && l->ops->ready(l));
+		pthread_mutex_unlock(&l->lock);
+	}
+	pthread_mutex_unlock(&ctx->lock);
+	if (pending)
+		un_wake(ctx);
 }

@@ -13,9 +13,10 @@
 
 #include "base/cursor.h"
 #include "usbip/importer.h"
-#include "usbnet/bus.h"
+#include "usbnet/bus_virtual.h"
 #include "usbnet/devices.h"
 #include "usbnet/link.h"
+#include "usbnet/virtual.h"
 
 struct un_descriptor {
 	struct un_descriptor *next;
@@ -93,6 +94,16 @@ add(struct libusb_device *dev, const struct usbip_info_record *r, bool copy)
 
 /* ---- From the server ---- */
 
+static void
+add_all(struct libusb_device *dev, size_t len)
+{
+	struct reader r = reader_over(dev->info, len);
+	struct usbip_info_record record;
+
+	while (usbip_info_next(&r, &record))
+		add(dev, &record, false);
+}
+
 /* LIBUSB_ERROR_NOT_SUPPORTED: it has nothing to say, and says so.
  * LIBUSB_ERROR_TIMEOUT: it does not even do that. */
 static int
@@ -101,8 +112,6 @@ ask_server(struct libusb_device *dev)
 	const struct moment begin = clock_now();
 	const int timeout_ms = dev->ctx->timeout_ms;
 	struct usbip_device_entry entry;
-	struct usbip_info_record record;
-	struct reader r;
 	struct cause why;
 	uint32_t status;
 	size_t len;
@@ -119,9 +128,18 @@ ask_server(struct libusb_device *dev)
 		    : LIBUSB_ERROR_TIMEOUT;
 	}
 	un_bus_note_describes(dev->bus, true);
-	r = reader_over(dev->info, len);
-	while (usbip_info_next(&r, &record))
-		add(dev, &record, false);
+	add_all(dev, len);
+	return 0;
+}
+
+static int
+ask_module(struct libusb_device *dev)
+{
+	size_t len;
+
+	if (!un_virtual()->info(dev->busid, &dev->info, &len))
+		return LIBUSB_ERROR_NO_DEVICE;
+	add_all(dev, len);
 	return 0;
 }
 
@@ -195,7 +213,7 @@ static int
 import_briefly(struct libusb_device *dev)
 {
 	struct un_link *l;
-	int rc = un_link_open_usbip(dev, &l);
+	int rc = un_link_open(dev, &l);
 
 	if (rc != 0)
 		return rc;
@@ -245,10 +263,15 @@ un_device_fetch(struct libusb_device *dev, struct un_link *l)
 		return dev->fetch_error;
 	if (l == NULL && !un_bus_may_ask(dev->bus))
 		return LIBUSB_ERROR_TIMEOUT;
-	rc = un_bus_may_ask(dev->bus) ? ask_server(dev)
-				      : LIBUSB_ERROR_NOT_SUPPORTED;
-	if (rc != 0)
-		rc = fetch_from_device(dev, l, rc == LIBUSB_ERROR_TIMEOUT);
+	if (un_bus_is_virtual(dev->bus)) {
+		rc = ask_module(dev);
+	} else {
+		rc = un_bus_may_ask(dev->bus) ? ask_server(dev)
+					      : LIBUSB_ERROR_NOT_SUPPORTED;
+		if (rc != 0)
+			rc = fetch_from_device(dev, l,
+			    rc == LIBUSB_ERROR_TIMEOUT);
+	}
 	dev->fetch_error = rc;
 	dev->fetch_again = moment_after_ms(clock_now(), AGAIN_MS);
 	pthread_mutex_lock(&dev->descs_lock);

@@ -71,6 +71,7 @@ reach_servers(const struct launch_options *o,
 	char text[SOCK_ADDR_TEXT_MAX];
 	size_t len = 0;
 
+	servers[0] = '\0';
 	if (o->ssh.login[0] != '\0')
 		return gateway_start(o, servers, why);
 	for (unsigned i = 0; i < o->server_count; i++) {
@@ -103,6 +104,49 @@ set_preload(const char *library)
 	return rc;
 }
 
+/* As it stands wherever the command goes. */
+static int
+set_path(const char *name, const char *path)
+{
+	char *whole;
+	char dir[PATH_MAX];
+	int rc;
+
+	if (path == NULL)
+		return unsetenv(name);
+	if (path[0] == '/')
+		return setenv(name, path, 1);
+	if (getcwd(dir, sizeof dir) == NULL ||
+	    asprintf(&whole, "%s/%s", dir, path) < 0)
+		return -1;
+	rc = setenv(name, whole, 1);
+	free(whole);
+	return rc;
+}
+
+/* The virtual devices, once it is known that there can be such.  0, or -1 and a
+ * cause. */
+static int
+prepare_virtual(const struct launch_options *o, struct cause *why)
+{
+	char module[PATH_MAX];
+
+	if (o->virtual_devices == NULL)
+		return unsetenv("USBNET_VIRTUAL");
+	if (module_find(module, why) < 0 ||
+	    module_check(module, o->virtual_devices, why) < 0)
+		return -1;
+	if (setenv("USBNET_VIRTUAL", o->virtual_devices, 1) < 0 ||
+	    setenv("USBNET_VIRTUAL_MODULE", module, 1) < 0 ||
+	    (o->virtual_threads != NULL
+		    ? setenv("USBNET_VIRTUAL_THREADS", o->virtual_threads, 1)
+		    : unsetenv("USBNET_VIRTUAL_THREADS")) < 0 ||
+	    set_path("USBNET_VIRTUAL_REPORT", o->virtual_report) < 0 ||
+	    set_path("USBNET_VIRTUAL_CONTROL", o->virtual_control) < 0)
+		return cause_set(why, "no memory for the environment");
+	return 0;
+}
+
 static int
 set_environment(const struct launch_options *o, const char *library,
     const char *servers)
@@ -128,7 +172,7 @@ launch(const struct launch_options *o)
 
 	if (rc != 0)
 		return rc;
-	if (reach_servers(o, servers, &why) < 0)
+	if (prepare_virtual(o, &why) < 0 || reach_servers(o, servers, &why) < 0)
 		return fail(&why);
 	if (set_environment(o, library, servers) < 0) {
 		cause_set(&why, "no memory for the environment");

@@ -18,6 +18,7 @@ may_include() {
 	export)	echo base actor wire usbip ;;
 	usbnet)	echo base actor wire usbip ;;
 	phone)	echo base actor wire usbip ;;
+	virtual) echo base actor wire usbip usbnet phone ;;
 	client)	echo base actor wire ;;
 	ctl)	echo base actor wire client ;;
 	relay)	echo base actor wire client ;;

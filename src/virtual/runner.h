@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef MUXD_VIRTUAL_RUNNER_H
+#define MUXD_VIRTUAL_RUNNER_H
+
+/*
+ * A thread on which devices are simulated: some of them, always the same ones.
+ * It takes all that has come, works on it, then wakes once each host for whom
+ * there is something.  It sleeps without an end when there is nothing to do, and
+ * costs the host a wake-up only then.
+ */
+
+#include <time.h>
+
+#include "actor/counter.h"
+#include "actor/mailbox.h"
+#include "actor/thread.h"
+#include "base/clock.h"
+
+struct pollfd;
+struct unit;
+struct virtual_open;
+
+struct runner {
+	struct thread thread;
+	bool started;
+	char name[16];
+	struct waker *waker; /* the mailbox's */
+	struct waker *ticker; /* the gadgets' */
+	struct mailbox box;
+	struct unit *units;
+	struct pollfd *pollfds; /* both wakers, then what kinds ask for */
+	struct msg quit;
+
+	/* ---- The thread's ---- */
+	struct unit *locked; /* the gadget's lock is held */
+	struct moment due;   /* of the earliest unit */
+	struct virtual_open *woken, **woken_end;
+	bool quitting;
+
+	uint64_t cpu_in_all; /* once it has ended */
+
+	/* What it has done; any thread may read them. */
+	struct counter urbs, batches, sleeps, wakes;
+};
+
+/* Before the start: who is to be simulated here. */
+int runner_init(struct runner *r, unsigned number);
+void runner_add(struct runner *r, struct unit *u);
+
+/* 0, or an errno value. */
+int runner_start(struct runner *r);
+/* Returns when it has ended; what is posted from then on is refused. */
+void runner_stop(struct runner *r);
+void runner_fini(struct runner *r);
+
+/* CPU time that it has had, in ns.  Not while it is being started or stopped. */
+uint64_t runner_cpu(struct runner *r);
+
+/* At the end of the batch, or, by another thread than a runner, now. */
+void runner_wake_later(struct virtual_open *o);
+
+#endif
