@@ -34,7 +34,8 @@ arm(struct gadget *g)
 
 	if (moment_before(due, g->armed)) {
 		g->armed = due;
-		waker_wake(g->waker);
+		if (g->waker != NULL)
+			waker_wake(g->waker);
 	}
 }
 

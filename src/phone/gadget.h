@@ -49,7 +49,7 @@ struct gadget {
 	struct usbip_device usb; /* first: the server's pointer is ours */
 	const struct gadget_bus *bus;
 	void *bus_arg;
-	struct waker *waker; /* of who ticks it; not ours */
+	struct waker *waker; /* of who ticks it, if anybody; not ours */
 	struct device *device; /* owned; what it is and its identity stay */
 	pthread_mutex_t lock;  /* of all that follows, and of *device */
 

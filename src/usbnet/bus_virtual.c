@@ -60,16 +60,13 @@ load(struct cause *why)
 }
 
 static const struct virtual_ops *
-load_and_start(struct cause *why)
+load_once(struct cause *why)
 {
-	const struct virtual_ops *v = un_virtual();
+	const struct virtual_ops *v;
 
 	pthread_mutex_lock(&loading);
-	if (v == NULL)
-		v = load(why);
-	if (v != NULL && v->start(why) < 0)
-		v = NULL;
-	if (v != NULL)
+	v = un_virtual();
+	if (v == NULL && (v = load(why)) != NULL)
 		atomic_store_explicit(&loaded, v, memory_order_release);
 	pthread_mutex_unlock(&loading);
 	return v;
@@ -80,14 +77,12 @@ un_bus_virtual_open(struct un_bus *b, struct libusb_context *ctx,
     unsigned number)
 {
 	struct cause why;
-	const struct virtual_ops *v = load_and_start(&why);
+	const struct virtual_ops *v = load_once(&why);
 
-	if (v == NULL) {
+	if (v == NULL || v->enter(ctx->waker, &why) < 0) {
 		un_say(ctx, "no virtual devices: %s", why.text);
 		return false;
 	}
-	if (!v->watch(ctx->waker))
-		return false;
 	b->ctx = ctx;
 	b->number = (uint8_t)number;
 	b->fd = -1;
@@ -102,7 +97,7 @@ un_bus_virtual_open(struct un_bus *b, struct libusb_context *ctx,
 void
 un_bus_virtual_close(struct un_bus *b)
 {
-	un_virtual()->unwatch(b->ctx->waker);
+	un_virtual()->leave(b->ctx->waker);
 	b->is_virtual = false;
 }
 

@@ -9,8 +9,8 @@
  * The module is a library of its own, because it needs more than the C library;
  * it is loaded when USBNET_VIRTUAL says what there shall be, and not before.  It
  * exports one symbol, VIRTUAL_SYMBOL.  Its devices live from the first context
- * to the end of the process, work on threads of their own, and are seen by all
- * contexts.
+ * to the end of the process, and are seen by all contexts; the threads on which
+ * they work are there as long as there is one.
  *
  * What the environment says:
  *	USBNET_VIRTUAL		KIND[=COUNT][,OPTION[=VALUE]...], with blanks
@@ -43,19 +43,18 @@ struct virtual_ops {
 	 * and a cause.  For the launcher. */
 	int (*check)(const char *description, struct cause *why);
 
-	/* Makes the devices and starts their threads, unless that has been
-	 * done.  0, or -1 and a cause.  Any thread. */
-	int (*start)(struct cause *why);
-	/* In the child of a fork, where the threads are not: nothing has been
-	 * started, and all that the parent had open is for drop(). */
+	/* In the child of a fork, where the threads are not: nothing has begun,
+	 * and all that the parent had open is for drop(). */
 	void (*forget)(void);
 
 	/* ---- The bus; any thread ---- */
 
-	/* From now on `w` is woken when something comes or goes.  False: out
-	 * of memory. */
-	bool (*watch)(struct waker *w);
-	void (*unwatch)(struct waker *w);
+	/* A context begins, with which the devices begin, unless they have: `w`
+	 * is woken when something comes or goes.  0, or -1 and a cause. */
+	int (*enter)(struct waker *w, struct cause *why);
+	/* It ends, and has nothing open any more. */
+	void (*leave)(struct waker *w);
+	/* The rest is for contexts that have entered. */
 	/* Changes whenever the list does. */
 	uint32_t (*generation)(void);
 	/* What is plugged in: malloc'ed, the caller's.  NULL: out of memory. */

@@ -19,39 +19,20 @@ static _Thread_local struct runner *current;
 
 /* ---- Begin and end ------------------------------------------------------ */
 
-int
+void
 runner_init(struct runner *r, unsigned number)
 {
 	memset(r, 0, sizeof *r);
 	snprintf(r->name, sizeof r->name, "virtual-%u", number);
-	r->due = MOMENT_NEVER;
 	r->woken_end = &r->woken;
-	r->waker = waker_new();
-	r->ticker = waker_new();
-	if (r->waker == NULL || r->ticker == NULL)
-		return -1;
-	mailbox_init_waker(&r->box, r->waker);
-	return 0;
 }
 
 void
 runner_add(struct runner *r, struct unit *u)
 {
 	u->runner = r;
-	u->due = (struct moment){ 0 };
 	u->next = r->units;
 	r->units = u;
-	r->due = u->due;
-}
-
-void
-runner_fini(struct runner *r)
-{
-	if (r->waker != NULL)
-		waker_put(r->waker);
-	if (r->ticker != NULL)
-		waker_put(r->ticker);
-	free(r->pollfds);
 }
 
 static uint64_t
@@ -70,8 +51,8 @@ runner_cpu(struct runner *r)
 	clockid_t clock;
 
 	if (!r->started || pthread_getcpuclockid(r->thread.id, &clock) != 0)
-		return r->cpu_in_all;
-	return cpu_time(clock);
+		return r->cpu_before;
+	return r->cpu_before + cpu_time(clock);
 }
 
 /* ---- Locks and wake-ups ------------------------------------------------- */
@@ -303,7 +284,7 @@ run(void *arg)
 	}
 	work_on(r, mailbox_close(&r->box));
 	wake_hosts(r);
-	r->cpu_in_all = cpu_time(CLOCK_THREAD_CPUTIME_ID);
+	r->cpu_before += cpu_time(CLOCK_THREAD_CPUTIME_ID);
 	return NULL;
 }
 
@@ -317,21 +298,50 @@ count_pollfds(const struct runner *r)
 	return n;
 }
 
+/* Who changes something in a gadget from elsewhere tells `ticker`, if anybody is
+ * there to be told. */
+static void
+set_ticker(struct runner *r, struct waker *ticker)
+{
+	for (struct unit *u = r->units; u != NULL; u = u->next) {
+		gadget_lock(u->gadget);
+		u->gadget->waker = ticker;
+		gadget_release(u->gadget);
+	}
+}
+
+static int
+open_wakers(struct runner *r)
+{
+	r->waker = waker_new();
+	r->ticker = r->waker != NULL ? waker_new() : NULL;
+	return r->ticker != NULL ? 0 : errno;
+}
+
 int
 runner_start(struct runner *r)
 {
-	int error;
+	int error = open_wakers(r);
 
 	r->pollfds = calloc(count_pollfds(r), sizeof *r->pollfds);
 	if (r->pollfds == NULL)
-		return ENOMEM;
+		error = ENOMEM;
+	if (error != 0)
+		return error;
+	mailbox_init_waker(&r->box, r->waker);
+	set_ticker(r, r->ticker);
+	/* Whatever has become due meanwhile. */
+	for (struct unit *u = r->units; u != NULL; u = u->next)
+		u->due = (struct moment){ 0 };
+	r->due = (struct moment){ 0 };
+	r->quitting = false;
 	error = thread_start(&r->thread, r->name, run, r);
 	r->started = error == 0;
 	return error;
 }
 
 void
-runner_stop(struct runner *r)
+runner_halt(struct runner *r)
 {
 	if (!r->started)
 		return;
@@ -339,4 +349,18 @@ runner_stop(struct runner *r)
 	mailbox_post(&r->box, &r->quit);
 	thread_join(&r->thread);
 	r->started = false;
+}
+
+void
+runner_stop(struct runner *r)
+{
+	runner_halt(r);
+	set_ticker(r, NULL);
+	if (r->waker != NULL)
+		waker_put(r->waker);
+	if (r->ticker != NULL)
+		waker_put(r->ticker);
+	r->waker = r->ticker = NULL;
+	free(r->pollfds);
+	r->pollfds = NULL;
 }

@@ -37,21 +37,22 @@ struct runner {
 	struct virtual_open *woken, **woken_end;
 	bool quitting;
 
-	uint64_t cpu_in_all; /* once it has ended */
+	uint64_t cpu_before; /* of the threads that it had before */
 
 	/* What it has done; any thread may read them. */
 	struct counter urbs, batches, sleeps, wakes;
 };
 
-/* Before the start: who is to be simulated here. */
-int runner_init(struct runner *r, unsigned number);
+void runner_init(struct runner *r, unsigned number);
+/* While it is not running: who is to be simulated here. */
 void runner_add(struct runner *r, struct unit *u);
 
-/* 0, or an errno value. */
+/* 0, or an errno value; and runner_stop() in both cases. */
 int runner_start(struct runner *r);
 /* Returns when it has ended; what is posted from then on is refused. */
+void runner_halt(struct runner *r);
+/* The same when nobody can post any more.  It can be started again. */
 void runner_stop(struct runner *r);
-void runner_fini(struct runner *r);
 
 /* CPU time that it has had, in ns.  Not while it is being started or stopped. */
 uint64_t runner_cpu(struct runner *r);

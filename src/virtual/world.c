@@ -24,11 +24,15 @@ struct watcher {
 };
 
 static struct {
-	pthread_mutex_t lock;
-	struct world *world;      /* NULL: not started */
-	struct watcher *watchers;
-	uint32_t generation;
-} the = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	pthread_mutex_t entering; /* held while they begin and end */
+	struct world *world;      /* under it; stays, once it is there */
+	pthread_mutex_t lock;     /* inside it */
+	struct watcher *watchers; /* under `lock`; written under both */
+	uint32_t generation;      /* under `lock` */
+} the = {
+	.entering = PTHREAD_MUTEX_INITIALIZER,
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+};
 
 /* ---- Changes ------------------------------------------------------------ */
 
@@ -40,38 +44,6 @@ world_changed(void)
 	for (struct watcher *w = the.watchers; w != NULL; w = w->next)
 		waker_wake(w->waker);
 	pthread_mutex_unlock(&the.lock);
-}
-
-static bool
-watch(struct waker *waker)
-{
-	struct watcher *w = malloc(sizeof *w);
-
-	if (w == NULL)
-		return false;
-	w->waker = waker_get(waker);
-	pthread_mutex_lock(&the.lock);
-	w->next = the.watchers;
-	the.watchers = w;
-	pthread_mutex_unlock(&the.lock);
-	return true;
-}
-
-static void
-unwatch(struct waker *waker)
-{
-	struct watcher **at = &the.watchers, *w;
-
-	pthread_mutex_lock(&the.lock);
-	while (*at != NULL && (*at)->waker != waker)
-		at = &(*at)->next;
-	w = *at;
-	if (w != NULL)
-		*at = w->next;
-	pthread_mutex_unlock(&the.lock);
-	if (w != NULL)
-		waker_put(w->waker);
-	free(w);
 }
 
 static uint32_t
@@ -170,18 +142,9 @@ share_out(struct world *w, struct cause *why)
 	if (w->runners == NULL)
 		return cause_set(why, "out of memory");
 	for (; w->runner_count < n; w->runner_count++)
-		if (runner_init(&w->runners[w->runner_count],
-			w->runner_count) < 0) {
-			w->runner_count++;
-			return cause_set(why, "too few descriptors or too "
-			    "little memory");
-		}
-	for (unsigned i = 0; i < w->farm.count; i++) {
-		struct runner *r = &w->runners[i % n];
-
-		w->farm.gadgets[i].waker = r->ticker;
-		runner_add(r, &w->units[i]);
-	}
+		runner_init(&w->runners[w->runner_count], w->runner_count);
+	for (unsigned i = 0; i < w->farm.count; i++)
+		runner_add(&w->runners[i % n], &w->units[i]);
 	return 0;
 }
 
@@ -230,9 +193,8 @@ take_environment(struct world *w, struct cause *why)
 /* ---- End ---------------------------------------------------------------- */
 
 static void
-stop(struct world *w)
+stop_runners(struct world *w)
 {
-	tester_stop(w);
 	for (unsigned i = 0; i < w->runner_count; i++)
 		runner_stop(&w->runners[i]);
 }
@@ -240,8 +202,7 @@ stop(struct world *w)
 void
 world_free(struct world *w)
 {
-	for (unsigned i = 0; i < w->runner_count; i++)
-		runner_fini(&w->runners[i]);
+	tester_stop(w);
 	for (unsigned i = 0; i < w->farm.count; i++) {
 		gadget_fini(&w->farm.gadgets[i]);
 		free(w->units[i].info);
@@ -262,52 +223,114 @@ at_exit(void)
 
 	if (w == NULL || w->pid != getpid())
 		return;
-	stop(w);
+	tester_stop(w);
+	for (unsigned i = 0; i < w->runner_count; i++)
+		runner_halt(&w->runners[i]);
 	if (w->report != NULL && world_report(w, &why) < 0)
 		log_error("%s", why.text);
 }
 
+/* ---- Coming and going --------------------------------------------------- */
+
 static int
-begin(struct world *w, struct cause *why)
+make(struct world *w, struct cause *why)
 {
-	static bool registered;
 	const char *text = secure_getenv("USBNET_VIRTUAL");
 
 	pattern_init();
 	if (world_describe(w, text != NULL ? text : "", why) < 0 ||
 	    share_out(w, why) < 0 || plug_all(w, why) < 0 ||
-	    take_environment(w, why) < 0 || start_runners(w, why) < 0)
+	    take_environment(w, why) < 0)
 		return -1;
-	if (!registered && atexit(at_exit) != 0)
+	return atexit(at_exit) == 0 ? 0 : cause_set(why, "out of memory");
+}
+
+/* The world, once in a process. */
+static struct world *
+world(struct cause *why)
+{
+	struct world *w = the.world;
+
+	if (w != NULL)
+		return w;
+	w = calloc(1, sizeof *w);
+	if (w == NULL) {
+		cause_set(why, "out of memory");
+		return NULL;
+	}
+	if (make(w, why) < 0) {
+		world_free(w);
+		free(w);
+		return NULL;
+	}
+	the.world = w;
+	return w;
+}
+
+static int
+add_watcher(struct waker *waker, struct cause *why)
+{
+	struct watcher *w = malloc(sizeof *w);
+
+	if (w == NULL)
 		return cause_set(why, "out of memory");
-	registered = true;
+	w->waker = waker_get(waker);
+	pthread_mutex_lock(&the.lock);
+	w->next = the.watchers;
+	the.watchers = w;
+	pthread_mutex_unlock(&the.lock);
 	return 0;
 }
 
-/* The caller sees to it that there is only one. */
 static int
-start(struct cause *why)
+enter(struct waker *waker, struct cause *why)
 {
 	struct world *w;
+	int rc = -1;
 
-	if (the.world != NULL)
-		return 0;
-	w = calloc(1, sizeof *w);
-	if (w == NULL)
-		return cause_set(why, "out of memory");
-	if (begin(w, why) < 0) {
-		stop(w);
-		world_free(w);
-		free(w);
-		return -1;
-	}
-	the.world = w;
-	return 0;
+	pthread_mutex_lock(&the.entering);
+	w = world(why);
+	if (w != NULL)
+		rc = the.watchers != NULL ? 0 : start_runners(w, why);
+	if (rc == 0)
+		rc = add_watcher(waker, why);
+	if (w != NULL && rc < 0 && the.watchers == NULL)
+		stop_runners(w);
+	pthread_mutex_unlock(&the.entering);
+	return rc;
+}
+
+static void
+remove_watcher(struct waker *waker)
+{
+	struct watcher **at = &the.watchers, *w;
+
+	pthread_mutex_lock(&the.lock);
+	while (*at != NULL && (*at)->waker != waker)
+		at = &(*at)->next;
+	w = *at;
+	if (w != NULL)
+		*at = w->next;
+	pthread_mutex_unlock(&the.lock);
+	if (w != NULL)
+		waker_put(w->waker);
+	free(w);
+}
+
+static void
+leave(struct waker *waker)
+{
+	pthread_mutex_lock(&the.entering);
+	remove_watcher(waker);
+	if (the.watchers == NULL && the.world != NULL)
+		stop_runners(the.world);
+	pthread_mutex_unlock(&the.entering);
 }
 
 static void
 forget(void)
 {
+	pthread_mutex_init(&the.entering, NULL);
 	pthread_mutex_init(&the.lock, NULL);
 	the.world = NULL;
 	the.watchers = NULL;
@@ -330,10 +353,9 @@ extern const struct virtual_ops usbnet_virtual;
 const struct virtual_ops usbnet_virtual = {
 	.version = PACKAGE_VERSION,
 	.check = check,
-	.start = start,
 	.forget = forget,
-	.watch = watch,
-	.unwatch = unwatch,
+	.enter = enter,
+	.leave = leave,
 	.generation = generation,
 	.list = list,
 	.info = info,

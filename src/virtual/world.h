@@ -6,8 +6,9 @@
  * All virtual devices of this process, the threads that simulate them, and the
  * contexts of libusb that want to know of them.
  *
- * It begins with the first of those and ends with the process: counters are
- * those of a whole run, however often a program opens and closes what it uses.
+ * It begins with the first of those and ends with the process, so that counters
+ * are those of a whole run, however often a program begins anew.  Its threads
+ * are there as long as there are contexts.
  */
 
 #include "base/cause.h"
@@ -24,7 +25,7 @@ struct world {
 	struct runner *runners;
 	unsigned runner_count;
 	char *report; /* file, or NULL */
-	pid_t pid;    /* whose threads they are */
+	pid_t pid;    /* whose devices they are */
 	struct tester *tester; /* NULL: nobody has asked for one */
 };
 
