@@ -14,14 +14,14 @@
 #	stream	the same bytes with no requests at all
 #
 # The delay (each way) is that of delayproxy, a process between the two; with
-# none they talk directly.  bench.csv has all medians.
+# none they talk directly.  bench-usbip.csv has all medians.
 . "${0%/*}/../e2e/usb.sh"
 
 PATH=$top_builddir/tests/bench:$PATH
 : "${BENCH_RUNS:=3}" "${BENCH_SECONDS:=0.4}"
 : "${BENCH_SIZES:=512 4096 16384 65536 262144}"
 : "${BENCH_DEPTHS:=1 32}" "${BENCH_DELAYS:=0 1 10}" "${BENCH_WAYS:=in out}"
-csv=$PWD/bench.csv
+csv=$PWD/bench-usbip.csv
 
 [ "$MUXD_SANITIZE" = no ] || skip "a build with a sanitizer measures nothing"
 
