@@ -161,7 +161,7 @@ def parse_options():
         help="these and no others, wholly written")
     add("--profile", default="", metavar="PROFILE",
         choices=["", "quick", "goals", "full", "scale", "usbip"])
-    add("--bus", choices=["virtual", "usbnet", "usbip"], default="usbnet")
+    add("--bus", choices=["virtual", "usbnet", "usbip"], default="virtual")
     add("--delay", type=float, default=0, metavar="MS",
         help="each way to the phones, over TCP")
     add("--muxd", metavar="PROGRAM", help="another than the tree's")

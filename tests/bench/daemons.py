@@ -190,6 +190,11 @@ class Phones:
             raise Failed(f"the phones' report: {error}") from error
 
 
+def speed(pace):
+    """What a phone of such a pace says that its bus has."""
+    return "super" if pace and pace > 60_000_000 else "high"
+
+
 class Farm(Phones):
     """muxphone, a process of its own."""
 
@@ -203,8 +208,7 @@ class Farm(Phones):
         self.process = Process(
             [os.path.join(setup.build, "muxphone"), "--listen", own,
              "--phones", str(count), "--control", self.control,
-             "--report", self.report, "--speed",
-             "super" if pace and pace > 60_000_000 else "high"],
+             "--report", self.report, "--speed", speed(pace)],
             os.path.join(directory, "muxphone.log"), stdout=subprocess.PIPE)
         try:
             self.wait_ready(self.process)
@@ -248,6 +252,26 @@ class Farm(Phones):
             if process is not None:
                 process.stop()
                 process.child.stdout.close()
+
+
+class Inside(Phones):
+    """Phones that are simulated in the daemon's own process."""
+
+    def __init__(self, directory, case_bus):
+        super().__init__(directory)
+        count, pace, window = case_bus
+        self.kind = f"phone={count},window={window},speed={speed(pace)}"
+        if pace:
+            self.kind += f",pace={pace}"
+
+    def launcher(self):
+        """The words before a program whose libusb is to have the phones."""
+        return ["--virtual", self.kind, "--virtual-report", self.report,
+                "--virtual-control", self.control]
+
+    def stop(self):
+        """They have ended with the daemon."""
+        self.stop_shrinking()
 
 
 # ---- Daemons ---------------------------------------------------------------
@@ -367,6 +391,8 @@ class Setup:
 
     def phones(self, directory, case_bus):
         """Phones for one run."""
+        if self.bus == "virtual":
+            return Inside(directory, case_bus)
         return Farm(self, directory, case_bus)
 
     def under(self, phones):
@@ -378,4 +404,4 @@ class Setup:
 
     def apart(self):
         """How names of threads begin that are none of the daemon's."""
-        return None
+        return "virtual-" if self.bus == "virtual" else None
