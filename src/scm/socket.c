@@ -139,7 +139,8 @@ scm_socket_made(struct scm_socket *s, int error)
 	s->fault = "no descriptor for it";
 	s->fault_code = scm_code_of_errno(error);
 	s->want_connect = false;
-	answer_is(&s->connect, s->fault_code);
+	if (!s->connect.ready)
+		answer_is(&s->connect, s->fault_code);
 	if (s->open.owed) {
 		s->want_leave = true;
 		return;
