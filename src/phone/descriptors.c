@@ -136,8 +136,8 @@ write_endpoint(struct writer *w, const struct desc_endpoint *e,
 	write_le16(w, kind == DESC_BULK ? 0 : packet);
 }
 
-static void
-write_setting(struct writer *w, const struct desc_interface *s,
+void
+desc_write_setting(struct writer *w, const struct desc_interface *s,
     enum desc_speed speed)
 {
 	write_u8(w, 9);
@@ -167,7 +167,7 @@ write_configuration(struct writer *w, const struct desc_profile *p,
 		return;
 	write_room(w, 9);
 	for (unsigned i = 0; i < c->setting_count; i++)
-		write_setting(w, c->settings[i], speed);
+		desc_write_setting(w, c->settings[i], speed);
 
 	write_u8(&head, 9);
 	write_u8(&head, (uint8_t)type);

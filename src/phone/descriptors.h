@@ -113,6 +113,12 @@ struct desc_profile {
 size_t desc_get(const struct desc_profile *p, uint16_t value, uint16_t index,
     uint8_t out[DESC_LEN_MAX]);
 
+/* One alternate setting of an interface: its descriptor, its class's, and those
+ * of its endpoints (and, at super speed, their companions). */
+struct writer;
+void desc_write_setting(struct writer *w, const struct desc_interface *s,
+    enum desc_speed speed);
+
 /* By bConfigurationValue; NULL when the device has none such. */
 const struct desc_configuration *desc_configuration(
     const struct desc_device *d, unsigned value);

@@ -347,6 +347,16 @@ device_slow(struct device *d, uint64_t bytes_per_second)
 	device_pump(d);
 }
 
+void
+device_clear_halt(struct device *d, uint8_t address)
+{
+	struct endpoint *e = &d->ep[device_endpoint_index(address)];
+
+	if (d->kind->clear != NULL)
+		d->kind->clear(d, e);
+	e->halted = false;
+}
+
 bool
 device_halt(struct device *d, uint8_t address)
 {

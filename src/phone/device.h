@@ -221,6 +221,8 @@ void device_slow(struct device *d, uint64_t bytes_per_second);
 /* Halts an endpoint as a device does that has met an error: until the host
  * clears it.  False: it is not there. */
 bool device_halt(struct device *d, uint8_t address);
+/* What the host's CLEAR_FEATURE does to an endpoint that is there. */
+void device_clear_halt(struct device *d, uint8_t address);
 
 /* ---- device_info.c ------------------------------------------------------ */
 

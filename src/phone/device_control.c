@@ -117,9 +117,7 @@ clear_halt(struct device *d, const struct setup *s)
 		return DEVICE_STALL;
 	if ((s->index & 15) == 0)
 		return 0;
-	if (d->kind->clear != NULL)
-		d->kind->clear(d, e);
-	e->halted = false;
+	device_clear_halt(d, e->address);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "phone/control.h"
 #include "phone/pattern.h"
 #include "phone/phone.h"
+#include "phone/udc.h"
 
 #define LISTEN_BACKLOG 256
 
@@ -42,7 +43,8 @@ check_unique(const struct farm *f, const struct device *d, struct cause *why)
 
 /* Takes over `d`, which may be NULL: then there is a cause already. */
 static int
-add_device(struct farm *f, struct device *d, struct cause *why)
+add_device(struct farm *f, struct device *d, const struct gadget_bus *bus,
+    void *bus_arg, struct cause *why)
 {
 	if (d == NULL)
 		return -1;
@@ -50,9 +52,30 @@ add_device(struct farm *f, struct device *d, struct cause *why)
 		device_free(d);
 		return -1;
 	}
-	gadget_init(&f->gadgets[f->count++], &gadget_bus_usbip, f->server,
-	    f->waker, d);
+	gadget_init(&f->gadgets[f->count++], bus, bus_arg, f->waker, d);
 	return 0;
+}
+
+/* The first UDCs are those that the options name. */
+static int
+add_to_udc(struct farm *f, struct device *d, const struct options *o,
+    struct cause *why)
+{
+	const unsigned i = f->count;
+	struct udc *u;
+
+	phone_set_layout(phone_of(d), o->configurations == 1
+		? &phone_mux_only
+		: &phone_mux_last_of_4);
+	u = udc_new(i < o->udc_count ? o->udcs[i] : "", &d->profile, why);
+	if (u == NULL) {
+		device_free(d);
+		return -1;
+	}
+	if (add_device(f, d, &gadget_bus_udc, u, why) == 0)
+		return 0;
+	udc_free(u);
+	return -1;
 }
 
 static int
@@ -68,7 +91,9 @@ add_phone(struct farm *f, const struct options *o, struct cause *why)
 	d = device_new(&kind_phone, &id, o->speed, NULL, why);
 	if (d != NULL)
 		phone_of(d)->mux.set.version = o->mux_version;
-	return add_device(f, d, why);
+	if (d != NULL && o->gadget)
+		return add_to_udc(f, d, o, why);
+	return add_device(f, d, &gadget_bus_usbip, f->server, why);
 }
 
 static int
@@ -79,7 +104,8 @@ add_other(struct farm *f, const struct options_device *od,
 
 	identity_init_kind(&id, f->count + 1, od->kind->name);
 	return add_device(f,
-	    device_new(od->kind, &id, o->speed, od->options, why), why);
+	    device_new(od->kind, &id, o->speed, od->options, why),
+	    &gadget_bus_usbip, f->server, why);
 }
 
 static int
@@ -139,11 +165,11 @@ start_server(struct farm *f, const struct options *o, struct cause *why)
 		if (listen_on(f, o->listen[i], why) < 0)
 			return -1;
 	for (unsigned i = 0; i < f->count; i++) {
-		const struct identity *id = &f->gadgets[i].device->id;
+		struct gadget *g = &f->gadgets[i];
 
-		if (gadget_plug_in(&f->gadgets[i], why) < 0)
+		if (gadget_plug_in(g, why) < 0)
 			return -1;
-		printf("%s %s\n", id->busid, id->udid);
+		printf("%s %s\n", gadget_place(g), g->device->id.udid);
 	}
 	return 0;
 }
@@ -249,6 +275,9 @@ farm_run(struct farm *f)
 void
 farm_stop(struct farm *f, const struct options *o)
 {
+	for (unsigned i = 0; i < f->count; i++)
+		if (f->gadgets[i].bus == &gadget_bus_udc)
+			udc_free(f->gadgets[i].bus_arg);
 	if (f->server == NULL)
 		return;
 	usbip_server_free(f->server);

@@ -241,6 +241,12 @@ gadget_watched(struct gadget *g, const struct pollfd *pfd, unsigned count)
 	gadget_unlock(g);
 }
 
+const char *
+gadget_place(const struct gadget *g)
+{
+	return g->bus->place != NULL ? g->bus->place(g) : g->device->id.busid;
+}
+
 /* ---- Reports ------------------------------------------------------------ */
 
 /* A phone is known by its UDID, which its serial number is made from. */
@@ -259,7 +265,7 @@ gadget_describe(struct gadget *g, struct json *j)
 	const struct device *d = gadget_lock(g);
 
 	identify(d, j);
-	json_string(j, "busid", d->id.busid);
+	json_string(j, "busid", gadget_place(g));
 	json_bool(j, "plugged", g->place == GADGET_PLUGGED);
 	json_bool(j, "imported", g->imported);
 	json_uint(j, "configuration", d->configuration);

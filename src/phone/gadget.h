@@ -43,6 +43,8 @@ struct gadget_bus {
 	/* Takes it away from its hosts, whatever they are doing with it;
 	 * gadget_gone() when they have let go of it. */
 	void (*unplug)(struct gadget *g);
+	/* What the bus calls its place.  May be NULL: the identity's busid. */
+	const char *(*place)(const struct gadget *g);
 };
 
 struct gadget {
@@ -100,6 +102,9 @@ struct device *gadget_lock(struct gadget *g);
 void gadget_unlock(struct gadget *g);
 /* The same for the one who ticks it: when to do so. */
 struct moment gadget_release(struct gadget *g);
+
+/* Where it is, for people. */
+const char *gadget_place(const struct gadget *g);
 
 /* The members of an object: where it is; and what it has counted. */
 void gadget_describe(struct gadget *g, struct json *j);

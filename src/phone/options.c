@@ -22,12 +22,14 @@ enum {
 	OPTION_CONTROL,
 	OPTION_REPORT,
 	OPTION_DEVICE,
+	OPTION_GADGET,
 };
 
 static const struct option long_options[] = {
 	{ "phones", required_argument, NULL, 'n' },
 	{ "listen", required_argument, NULL, 'l' },
 	{ "device", required_argument, NULL, OPTION_DEVICE },
+	{ "gadget", optional_argument, NULL, OPTION_GADGET },
 	{ "udid", required_argument, NULL, OPTION_UDID },
 	{ "serial", required_argument, NULL, OPTION_SERIAL },
 	{ "speed", required_argument, NULL, OPTION_SPEED },
@@ -52,6 +54,9 @@ print_help(void)
 	     "                         sourcesink, cdc-acm, hid, dfu\n"
 	     "  -l, --listen ADDRESS   HOST:PORT or unix:PATH, repeatable\n"
 	     "                         (" DEFAULT_ADDRESS ")\n"
+	     "      --gadget[=OPTION,...]\n"
+	     "                         phones at this machine's USB device\n"
+	     "                         controllers: configurations=1|4, udc=NAME\n"
 	     "      --udid UDID        of the first phone, the second, ...\n"
 	     "      --serial 24|40     length of the other phones' serial\n"
 	     "                         numbers (alternating)\n"
@@ -141,6 +146,51 @@ add_device(struct options *o, char *text, struct cause *why)
 }
 
 static int
+take_gadget_option(struct options *o, const char *name, const char *value,
+    struct cause *why)
+{
+	if (strcmp(name, "udc") == 0 && value != NULL && *value != '\0') {
+		if (o->udc_count == OPTIONS_UDC_MAX)
+			return cause_set(why, "--gadget: %d UDCs at most",
+			    OPTIONS_UDC_MAX);
+		o->udcs[o->udc_count++] = value;
+		return 0;
+	}
+	if (strcmp(name, "configurations") != 0)
+		return cause_set(why,
+		    "--gadget: '%s' is neither configurations=1|4 nor "
+		    "udc=NAME", name);
+	if (value != NULL && strcmp(value, "4") == 0)
+		o->configurations = 4;
+	else if (value == NULL || strcmp(value, "1") != 0)
+		return cause_set(why,
+		    "--gadget: configurations: '%s' is neither 1 nor 4",
+		    value != NULL ? value : "");
+	return 0;
+}
+
+/* Cuts the text, which may be NULL, into pieces. */
+static int
+parse_gadget(struct options *o, char *text, struct cause *why)
+{
+	char *rest = NULL;
+
+	o->gadget = true;
+	if (text == NULL)
+		return 0;
+	for (char *name = strtok_r(text, ",", &rest); name != NULL;
+	     name = strtok_r(NULL, ",", &rest)) {
+		char *value = strchr(name, '=');
+
+		if (value != NULL)
+			*value++ = '\0';
+		if (take_gadget_option(o, name, value, why) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
 take_option(struct options *o, int c, struct cause *why)
 {
 	switch (c) {
@@ -151,6 +201,8 @@ take_option(struct options *o, int c, struct cause *why)
 		return add_listen(o, optarg, why);
 	case OPTION_DEVICE:
 		return add_device(o, optarg, why);
+	case OPTION_GADGET:
+		return parse_gadget(o, optarg, why);
 	case OPTION_UDID:
 		o->udids[o->udid_count++] = optarg;
 		return 0;
@@ -183,7 +235,11 @@ complete(struct options *o, struct cause *why)
 	if (o->count + o->device_count > IDENTITY_INDEX_MAX)
 		return cause_set(why, "%u devices: there are places for %u",
 		    o->count + o->device_count, IDENTITY_INDEX_MAX);
-	if (o->listen_count == 0)
+	if (o->udc_count > o->count)
+		return cause_set(why, "--gadget: %u UDCs for %u phones",
+		    o->udc_count, o->count);
+	/* A phone at a UDC is offered to nobody else. */
+	if (o->listen_count == 0 && (!o->gadget || o->device_count > 0))
 		return add_listen(o, DEFAULT_ADDRESS, why);
 	return 0;
 }
@@ -196,6 +252,7 @@ options_parse(struct options *o, int argc, char **argv, struct cause *why)
 	memset(o, 0, sizeof *o);
 	o->speed = DESC_HIGH;
 	o->mux_version = 2;
+	o->configurations = 1;
 	o->udids = calloc((size_t)argc, sizeof *o->udids);
 	o->devices = calloc((size_t)argc, sizeof *o->devices);
 	if (o->udids == NULL || o->devices == NULL) {

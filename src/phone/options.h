@@ -16,6 +16,7 @@
 #include "phone/kinds.h"
 
 #define OPTIONS_LISTEN_MAX 8
+#define OPTIONS_UDC_MAX 32
 
 /* A device that is no phone. */
 struct options_device {
@@ -35,6 +36,11 @@ struct options {
 	unsigned serial_length; /* 24, 40; 0: alternating */
 	enum desc_speed speed; /* of all that have none of their own */
 	unsigned mux_version;
+	bool gadget; /* phones are at UDCs */
+	unsigned configurations; /* 1 or 4: what they have there */
+	/* Of the first phones; argv's. */
+	const char *udcs[OPTIONS_UDC_MAX];
+	unsigned udc_count;
 	const char *control; /* path of the control socket, or NULL */
 	const char *report;  /* file for the report, or NULL */
 	bool verbose;

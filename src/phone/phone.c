@@ -63,15 +63,30 @@ static void
 set_mode(struct phone *p, unsigned mode)
 {
 	p->mode = mode;
-	p->usb.profile.device = &phone_modes[mode - 1];
+	if (p->layout == NULL)
+		p->usb.profile.device = &phone_modes[mode - 1];
+}
+
+void
+phone_set_layout(struct phone *p, const struct desc_device *layout)
+{
+	p->layout = layout;
+	p->usb.profile.device = layout;
+}
+
+static uint16_t
+bulk_packet(const struct device *d)
+{
+	static const struct desc_endpoint bulk = {
+		PHONE_MUX_IN, DESC_BULK, 0, 0,
+	};
+
+	return desc_packet(&bulk, d->profile.speed);
 }
 
 static int
 phone_init(struct device *d, struct cause *why)
 {
-	static const struct desc_endpoint bulk = {
-		PHONE_MUX_IN, DESC_BULK, 0, 0,
-	};
 	struct phone *p = self(d);
 
 	(void)why;
@@ -79,7 +94,7 @@ phone_init(struct device *d, struct cause *why)
 	strict_init(&p->strict, &strict_phone, d->id.index);
 	mux_init(&p->mux, &p->strict, &d->id);
 	grant_wishes(p);
-	frame_init(&p->frame, &p->mux, desc_packet(&bulk, d->profile.speed));
+	frame_init(&p->frame, &p->mux, bulk_packet(d));
 	return 0;
 }
 
@@ -109,6 +124,7 @@ phone_reset(struct device *d)
 
 	frame_reset_out(&p->frame);
 	frame_reset_in(&p->frame);
+	p->frame.max_packet = bulk_packet(d);
 	mux_reset(&p->mux);
 }
 
@@ -151,7 +167,8 @@ phone_control(struct device *d, const struct setup *s, uint8_t *data,
 			return DEVICE_STALL;
 		return device_answer(data, len, modes, sizeof modes);
 	case SET_MODE:
-		if (s->value != 0 || s->index < 1 || s->index > PHONE_MODES)
+		if (s->value != 0 || s->index < 1 || s->index > PHONE_MODES ||
+		    p->layout != NULL)
 			return DEVICE_STALL;
 		log_info("phone %u: told to change to mode %u", d->id.index,
 		    s->index);

@@ -35,6 +35,9 @@ struct phone {
 	struct mux mux;
 	struct frame frame;
 	unsigned mode;
+	/* What it is in all modes, which it then refuses to change; NULL: it
+	 * has those of a phone. */
+	const struct desc_device *layout;
 	/* SET_MODE, or a reset that ends a mode, has been heard: the phone
 	 * leaves, and comes back in this mode. */
 	unsigned next_mode;
@@ -51,5 +54,12 @@ phone_of(struct device *d)
 
 /* phone_tables.c: what the phone is in each mode, from mode 1 on. */
 extern const struct desc_device phone_modes[PHONE_MODES];
+/* The same: layouts for a bus that has room for no interface but the mux.  It
+ * is in the last of their configurations; those before it are empty. */
+extern const struct desc_device phone_mux_only;
+extern const struct desc_device phone_mux_last_of_4;
+
+/* Before it is plugged. */
+void phone_set_layout(struct phone *p, const struct desc_device *layout);
 
 #endif

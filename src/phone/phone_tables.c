@@ -185,6 +185,12 @@ NCM(ncm_at_0, 0);
 NCM(ncm_at_2, 2);
 NCM(ncm_at_3, 3);
 
+static const struct desc_interface mux_alone = {
+	.number = 0, .class = 0xff, .subclass = 0xfe, .protocol = 2,
+	.name = S_MUX,
+	.endpoint_count = COUNT(mux_endpoints), .endpoints = mux_endpoints,
+};
+
 /* ---- Configurations ----------------------------------------------------- */
 
 static const struct desc_interface *const settings_1[] = { &ptp };
@@ -207,6 +213,10 @@ static const struct desc_interface *const settings_ethernet_ncm[] = {
 };
 static const struct desc_interface *const settings_ncm_only[] = {
 	&ncm_at_0_control, &ncm_at_0_idle, &ncm_at_0_data,
+};
+
+static const struct desc_interface *const settings_mux_alone[] = {
+	&mux_alone,
 };
 
 #define CONFIGURATION(text, interfaces, array) \
@@ -235,6 +245,16 @@ static const struct desc_configuration mode_5[] = {
 	CONFIGURATION(S_NCM, 2, settings_ncm_only),
 };
 
+static const struct desc_configuration mux_only[] = {
+	CONFIGURATION(S_PTP_MUX, 1, settings_mux_alone),
+};
+static const struct desc_configuration mux_last_of_4[] = {
+	{ .name = S_PTP },
+	{ .name = S_AUDIO },
+	{ .name = S_PTP_MUX },
+	CONFIGURATION(S_PTP_MUX_ETHERNET, 1, settings_mux_alone),
+};
+
 #define MODE(array)                                                     \
 	{                                                               \
 		.vendor = 0x05ac, .product = 0x12a8, .release = 0x1504, \
@@ -246,3 +266,5 @@ static const struct desc_configuration mode_5[] = {
 const struct desc_device phone_modes[PHONE_MODES] = {
 	MODE(mode_1), MODE(mode_2), MODE(mode_3), MODE(mode_4), MODE(mode_5),
 };
+const struct desc_device phone_mux_only = MODE(mux_only);
+const struct desc_device phone_mux_last_of_4 = MODE(mux_last_of_4);
