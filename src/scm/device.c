@@ -63,6 +63,44 @@ hold_id(struct scm_device *d, uint32_t slot)
 	return id;
 }
 
+/* Uses again what has rested longest, until `n` are free or none rests. */
+static void
+wake_ids(struct scm_device *d, uint32_t n)
+{
+	while (d->free_count < n && d->resting > 0) {
+		unsigned oldest = 0;
+
+		for (unsigned i = 1; i < 256; i++)
+			if (d->ids[i].state == SCM_ID_RESTING &&
+			    (d->ids[oldest].state != SCM_ID_RESTING ||
+				d->ids[i].since < d->ids[oldest].since))
+				oldest = i;
+		d->resting--;
+		free_id(d, (uint16_t)oldest);
+	}
+}
+
+/* A socket gives back an id; what the device may still say to it? */
+static void
+give_back_id(struct scm_device *d, const struct scm_slot *s, unsigned i,
+    const struct scm_ids *ids)
+{
+	struct scm_id *id = &d->ids[s->ids.ids[i]];
+	const uint32_t open = ids->busy & ~s->late;
+
+	id->sock = (uint8_t)s->sock;
+	if ((open & ids->optional) >> i & 1) {
+		id->state = SCM_ID_RESTING;
+		id->since = d->rested++;
+		d->resting++;
+	} else if (open >> i & 1) {
+		id->state = SCM_ID_ORPHAN;
+		d->orphans++;
+	} else {
+		free_id(d, s->ids.ids[i]);
+	}
+}
+
 /*
  * Gives a new socket its ids: the least, and a part of what is to spare when
  * every socket that may yet come has the least, too.  False: there are none.
@@ -79,6 +117,7 @@ allot_ids(struct scm_device *d, uint32_t slot)
 		ids->next = (uint16_t)(slot << 8);
 		return true;
 	}
+	wake_ids(d, SCM_IDS_MIN);
 	if (d->free_count < SCM_IDS_MIN)
 		return false;
 	reserve = d->limits.sockets > d->open
@@ -141,7 +180,7 @@ scm_device_refuse(struct scm_device *d, uint32_t slot,
     const struct scm_message *open, int32_t code)
 {
 	scm_device_leave(d, slot);
-	scm_device_release(d, slot, 0);
+	scm_device_release(d, slot, &d->slots[slot].ids);
 	return scm_ack(open, code);
 }
 
@@ -162,24 +201,16 @@ scm_device_leave(struct scm_device *d, uint32_t slot)
 }
 
 void
-scm_device_release(struct scm_device *d, uint32_t slot, uint32_t unanswered)
+scm_device_release(struct scm_device *d, uint32_t slot,
+    const struct scm_ids *ids)
 {
 	struct scm_slot *s = &d->slots[slot];
 
 	scm_device_leave(d, slot);
 	if (s->state != SCM_SLOT_LEAVING)
 		return;
-	for (unsigned i = 0; i < s->ids.count; i++) {
-		const uint16_t id = s->ids.ids[i];
-
-		if ((unanswered & ~s->late) >> i & 1) {
-			d->ids[id].state = SCM_ID_ORPHAN;
-			d->ids[id].sock = (uint8_t)s->sock;
-			d->orphans++;
-		} else {
-			free_id(d, id);
-		}
-	}
+	for (unsigned i = 0; i < s->ids.count; i++)
+		give_back_id(d, s, i, ids);
 	s->state = SCM_SLOT_FREE;
 	s->owner = NULL;
 	d->leaving--;
@@ -309,8 +340,9 @@ take_answer(struct scm_device *d, struct scm_event *out,
 		return m->malformed && note(d, out, "malformed", m);
 	id = &d->ids[m->id];
 	s = &d->slots[id->slot];
-	if (id->state == SCM_ID_ORPHAN && id->sock == m->sock) {
-		d->orphans--;
+	if ((id->state == SCM_ID_ORPHAN || id->state == SCM_ID_RESTING) &&
+	    id->sock == m->sock) {
+		--*(id->state == SCM_ID_ORPHAN ? &d->orphans : &d->resting);
 		free_id(d, m->id);
 		return false;
 	}

@@ -70,12 +70,16 @@ enum scm_id_state {
 	SCM_ID_FREE,
 	SCM_ID_HELD,   /* a slot's */
 	SCM_ID_ORPHAN, /* its socket has gone, its answer has not come */
+	/* The same, but that answer need not come: not every device answers a
+	 * CLOSE.  It is used again when there is no other. */
+	SCM_ID_RESTING,
 };
 
 struct scm_id {
 	uint8_t state; /* enum scm_id_state */
 	uint8_t slot;  /* HELD */
-	uint8_t sock;  /* ORPHAN */
+	uint8_t sock;  /* ORPHAN, RESTING */
+	uint32_t since; /* RESTING: the lower, the longer */
 };
 
 struct scm_device {
@@ -109,7 +113,8 @@ struct scm_device {
 	struct scm_id ids[256];
 	uint8_t free_ids[256];
 	uint32_t first_free, free_count;
-	uint32_t orphans;
+	uint32_t orphans, resting;
+	uint32_t rested; /* ever */
 
 	/* For the log and for muxctl. */
 	uint64_t messages;   /* received */
@@ -187,10 +192,10 @@ struct scm_message scm_device_refuse(struct scm_device *d, uint32_t slot,
 /* Nothing more is forwarded to the slot's owner; its number may be opened
  * again. */
 void scm_device_leave(struct scm_device *d, uint32_t slot);
-/* Its worker is done: `unanswered` is its ids.busy, which has seen all that was
+/* Its worker is done, and gives back its ids, having seen all that was
  * forwarded. */
 void scm_device_release(struct scm_device *d, uint32_t slot,
-    uint32_t unanswered);
+    const struct scm_ids *ids);
 
 /* The next slot in use from `slot` on, SCM_NO_SLOT at the end: for telling
  * every owner that the device is gone. */

@@ -52,5 +52,6 @@ scm_ids_answered(struct scm_ids *ids, uint16_t id)
 	if ((ids->busy & bit) == 0)
 		return false;
 	ids->busy &= ~bit;
+	ids->optional &= ~bit;
 	return true;
 }

@@ -30,8 +30,16 @@ struct scm_ids {
 	uint8_t count;
 	uint16_t next;
 	uint16_t ids[SCM_IDS_MAX];
-	uint32_t busy; /* bit i: ids[i] waits for its answer */
+	uint32_t busy;	   /* bit i: ids[i] waits for its answer */
+	uint32_t optional; /* of them, those that may never get one: CLOSE's */
 };
+
+/* Bits of the ids that an answer is owed to. */
+static inline uint32_t
+scm_ids_owed(const struct scm_ids *ids)
+{
+	return ids->busy & ~ids->optional;
+}
 
 /* How many are free. */
 uint32_t scm_ids_free(const struct scm_ids *ids);

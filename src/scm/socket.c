@@ -275,10 +275,6 @@ scm_socket_gone(struct scm_socket *s)
 	s->want_end = true;
 	s->waiting = 0;
 	s->write_count = 0;
-	/* A device may answer the notice, or not; the id is free either way. */
-	if (s->notice_open)
-		scm_ids_answered(&s->ids, s->notice_id);
-	s->notice_open = false;
 	s->connect_by = s->idle_by = s->answer_by = MOMENT_NEVER;
 	s->close_by = s->forget_by = MOMENT_NEVER;
 }
@@ -330,7 +326,8 @@ static void
 take_answer(struct scm_socket *s, const struct scm_message *m,
     struct moment now)
 {
-	const bool notice = s->notice_open && m->id == s->notice_id;
+	const bool notice =
+	    (s->ids.optional & scm_ids_bit(&s->ids, m->id)) != 0;
 
 	if (s->ids.round)
 		return;
@@ -339,12 +336,10 @@ take_answer(struct scm_socket *s, const struct scm_message *m,
 		return;
 	}
 	if (s->answer_by.ns != MOMENT_NEVER.ns)
-		s->answer_by = s->ids.busy != 0
+		s->answer_by = scm_ids_owed(&s->ids) != 0
 		    ? moment_after_ms(now, SCM_ANSWER_MS)
 		    : MOMENT_NEVER;
-	if (notice)
-		s->notice_open = false;
-	else if (m->code < 0 && s->state == SCM_CONNECTED)
+	if (!notice && m->code < 0 && s->state == SCM_CONNECTED)
 		fail(s, SCM_ECONNABORTED, "the device did not take the "
 		    "peer's data", now);
 }
@@ -517,7 +512,7 @@ scm_socket_room(const struct scm_socket *s)
 struct scm_message
 scm_socket_received(struct scm_socket *s, uint32_t n, struct moment now)
 {
-	if (!s->ids.round && s->ids.busy == 0)
+	if (!s->ids.round && scm_ids_owed(&s->ids) == 0)
 		s->answer_by = moment_after_ms(now, SCM_ANSWER_MS);
 	s->unsent++;
 	s->to_device += n;

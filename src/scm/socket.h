@@ -113,8 +113,6 @@ struct scm_socket {
 	uint32_t unsent;     /* handed out, and not in the device yet */
 	bool peer_ended;     /* FIN, or it failed */
 	bool notice_sent;    /* CLOSE */
-	uint16_t notice_id;
-	bool notice_open;    /* and it was not answered */
 
 	struct moment connect_by, idle_by, answer_by, close_by, forget_by;
 
@@ -150,7 +148,7 @@ enum scm_action_kind {
 	/* Tell the reader (scm_device_leave()); when it has answered that
 	 * nothing more will come, scm_socket_gone(). */
 	SCM_DO_LEAVE,
-	/* Tell the reader (scm_device_release(), with ids.busy); all is over. */
+	/* Tell the reader (scm_device_release(), with s->ids); all is over. */
 	SCM_DO_END,
 };
 

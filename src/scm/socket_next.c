@@ -151,9 +151,9 @@ send_notice(struct scm_socket *s, struct moment now, struct scm_action *a)
 	    (s->state != SCM_CONNECTED && s->state != SCM_FAILED) ||
 	    scm_ids_free(&s->ids) == 0)
 		return false;
-	m.id = s->notice_id = scm_ids_take(&s->ids);
+	m.id = scm_ids_take(&s->ids);
+	s->ids.optional |= scm_ids_bit(&s->ids, m.id);
 	s->notice_sent = true;
-	s->notice_open = !s->ids.round;
 	s->forget_by = moment_after_ms(now, SCM_NOTICE_MS);
 	return send_message(a, &m);
 }

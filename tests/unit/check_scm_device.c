@@ -87,6 +87,17 @@ event_of(const struct scm_message *m)
 	return e;
 }
 
+/* The worker of a slot is done; `busy` of its ids are not answered. */
+static void
+release(uint32_t slot, uint32_t busy, uint32_t optional)
+{
+	struct scm_ids ids = dev.slots[slot].ids;
+
+	ids.busy = busy;
+	ids.optional = optional;
+	scm_device_release(&dev, slot, &ids);
+}
+
 static struct scm_event
 event_of_open(uint32_t sock, uint16_t family, uint16_t protocol)
 {
@@ -178,7 +189,7 @@ START_TEST(a_number_is_opened_once)
 	scm_device_leave(&dev, slot);
 	ck_assert_uint_ne(open_socket(7), slot);
 	ck_assert_uint_eq(dev.leaving, 1);
-	scm_device_release(&dev, slot, 0);
+	release(slot, 0, 0);
 	ck_assert_uint_eq(dev.leaving, 0);
 	ck_assert_uint_eq(dev.open, 1);
 	stop();
@@ -442,7 +453,7 @@ START_TEST(an_id_rests_until_its_answer)
 	/* Of three unanswered, one is answered before the worker is done. */
 	ck_assert_int_eq(event_of_ack(ids.ids[1], 7).kind, SCM_DEVICE_IDLE);
 	ck_assert_int_eq(event_of_ack(ids.ids[1], 7).kind, SCM_DEVICE_NOTE);
-	scm_device_release(&dev, slot, 7);
+	release(slot, 7, 0);
 	ck_assert_uint_eq(dev.orphans, 2);
 	ck_assert_uint_eq(dev.free_count, 254);
 	for (int i = 0; i < 100; i++) {
@@ -451,7 +462,7 @@ START_TEST(an_id_rests_until_its_answer)
 			HOLDS(dev.slots[slot].ids.ids[k] != ids.ids[0], "0");
 			HOLDS(dev.slots[slot].ids.ids[k] != ids.ids[2], "2");
 		}
-		scm_device_release(&dev, slot, 0);
+		release(slot, 0, 0);
 	}
 	ck_assert_int_eq(event_of_ack(ids.ids[0], 8).kind, SCM_DEVICE_NOTE);
 	ck_assert_int_eq(event_of_ack(ids.ids[0], 7).kind, SCM_DEVICE_IDLE);
@@ -459,6 +470,37 @@ START_TEST(an_id_rests_until_its_answer)
 	ck_assert_int_eq(event_of_ack(ids.ids[2], 7).kind, SCM_DEVICE_IDLE);
 	ck_assert_uint_eq(dev.orphans, 0);
 	ck_assert_uint_eq(dev.free_count, 256);
+	stop();
+}
+END_TEST
+
+/* The id of a CLOSE rests too, as long as there are others: some devices answer
+ * it, and some do not. */
+START_TEST(the_id_of_a_close_rests_while_it_can)
+{
+	uint32_t slot;
+	uint16_t id;
+
+	start(SCM_8, "limit * sockets 1\n");
+	slot = open_socket(7);
+	id = dev.slots[slot].ids.ids[0];
+	release(slot, 1, 1);
+	ck_assert_uint_eq(dev.resting, 1);
+	for (int i = 0; i < 100; i++) {
+		slot = open_socket(7);
+		HOLDS(scm_ids_bit(&dev.slots[slot].ids, id) == 0, "used");
+		release(slot, 0, 0);
+	}
+	ck_assert_int_eq(event_of_ack(id, 7).kind, SCM_DEVICE_IDLE);
+	ck_assert_int_eq(event_of_ack(id, 7).kind, SCM_DEVICE_NOTE);
+	ck_assert_uint_eq(dev.free_count, 256);
+	/* Ten thousand that are not answered. */
+	for (int i = 0; i < 10000; i++) {
+		slot = open_socket(7);
+		release(slot, 1u << i % 2, 1u << i % 2);
+	}
+	ck_assert_uint_eq(dev.orphans, 0);
+	ck_assert_uint_eq(dev.free_count + dev.resting, 256);
 	stop();
 }
 END_TEST
@@ -474,7 +516,7 @@ START_TEST(a_device_that_answers_nothing_is_reset)
 		const uint32_t count = dev.slots[slot].ids.count;
 
 		scm_device_leave(&dev, slot);
-		scm_device_release(&dev, slot, (1u << count) - 1);
+		release(slot, (1u << count) - 1, 0);
 	} while (!dev.broken && ++rounds < 100);
 	e = event_of_open(7, SCM_INET, SCM_TCP);
 	ck_assert_int_eq(e.kind, SCM_DEVICE_BROKEN);
@@ -575,7 +617,7 @@ START_TEST(a_socket_leaves_within_a_write)
 	ck_assert_int_eq(next_event().kind, SCM_DEVICE_FORWARD);
 	ck_assert_int_eq(next_event().kind, SCM_DEVICE_IDLE);
 	scm_device_leave(&dev, slot);
-	scm_device_release(&dev, slot, 0);
+	release(slot, 0, 0);
 	in = reader_over(write_of_100 + 50, len - 51);
 	ck_assert_int_eq(next_event().kind, SCM_DEVICE_IDLE);
 	in = reader_over(write_of_100 + len - 1, 1);
@@ -623,6 +665,7 @@ main(void)
 	tcase_add_test(tc, every_socket_has_ids);
 	tcase_add_test(tc, an_answer_reaches_whoever_asked);
 	tcase_add_test(tc, an_id_rests_until_its_answer);
+	tcase_add_test(tc, the_id_of_a_close_rests_while_it_can);
 	tcase_add_test(tc, a_device_that_answers_nothing_is_reset);
 	tcase_add_test(tc, answers_of_dialect_12_are_not_missed);
 	suite_add_tcase(s, tc);
