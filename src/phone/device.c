@@ -48,6 +48,7 @@ dequeue(struct endpoint *e)
 	if (e->first == NULL)
 		e->last = NULL;
 	e->progress = 0;
+	e->carried = false;
 	urb->backend_state = URB_DONE;
 	return urb;
 }
@@ -68,11 +69,12 @@ remove_urb(struct endpoint *e, struct usbip_urb *urb)
 
 /* What of it has been moved counts, also when it ends early. */
 static void
-finish_first(struct endpoint *e, int status)
+finish_first(struct device *d, struct endpoint *e, int status)
 {
-	const uint32_t moved = e->progress;
+	struct outcome end = { status, e->progress };
 
-	usbip_urb_complete(dequeue(e), status, moved);
+	(void)wires_take_off(d, e, &end);
+	usbip_urb_complete(dequeue(e), status, end.actual);
 }
 
 void
@@ -81,7 +83,7 @@ device_flush(struct device *d, unsigned index, int status)
 	struct endpoint *e = &d->ep[index];
 
 	while (e->first != NULL)
-		finish_first(e, status);
+		finish_first(d, e, status);
 }
 
 /* ---- Life --------------------------------------------------------------- */
@@ -133,7 +135,6 @@ device_restart(struct device *d)
 {
 	device_configure(d, d->configured);
 	device_flush(d, 0, USBIP_ESHUTDOWN);
-	d->out.free_at = d->in.free_at = (struct moment){ 0 };
 	d->due = MOMENT_NEVER;
 }
 
@@ -184,29 +185,24 @@ device_configure(struct device *d, uint8_t value)
 
 /* ---- The pump ----------------------------------------------------------- */
 
-/* False: not yet; the pump is due when it will. */
-static bool
-pace_allows(struct device *d, const struct pace *p)
+void
+device_end_first(struct device *d, struct endpoint *e,
+    const struct outcome *end)
 {
-	if (p->rate == 0 || !moment_before(clock_now(), p->free_at))
-		return true;
-	device_wait(d, p->free_at);
-	return false;
+	usbip_urb_complete(dequeue(e), end->status, end->actual);
+	if (end->status == USBIP_EPIPE)
+		device_halt(d, e->address);
 }
 
-/* Time that passed unused is not saved up, so that a slow device does not make
- * up for its rest. */
-static void
-pace_spend(struct pace *p, uint64_t bytes)
+bool
+device_serve_first(struct device *d, struct endpoint *e)
 {
-	struct moment now;
+	struct outcome end = { USBIP_OK, 0 };
 
-	if (p->rate == 0)
-		return;
-	now = clock_now();
-	if (moment_before(p->free_at, now))
-		p->free_at = now;
-	p->free_at.ns += (int64_t)(bytes * 1000000000 / p->rate);
+	if (!d->kind->serve(d, e, e->first, &end))
+		return false;
+	device_end_first(d, e, &end);
+	return true;
 }
 
 /* Serves what waits there.  A URB that is not served just waits: to the host
@@ -214,25 +210,14 @@ pace_spend(struct pace *p, uint64_t bytes)
 static bool
 pump_endpoint(struct device *d, struct endpoint *e)
 {
-	struct pace *pace = endpoint_is_in(e) ? &d->in : &d->out;
 	bool moved = false;
 
-	while (e->first != NULL && pace_allows(d, pace)) {
-		struct outcome end = { USBIP_OK, 0 };
+	while (e->first != NULL) {
 		const uint32_t before = e->progress;
 
-		if (!d->kind->serve(d, e, e->first, &end)) {
-			pace_spend(pace, e->progress - before);
-			moved |= e->progress != before;
-			break;
-		}
-		/* Progress is no count of bytes when it is ISO. */
-		pace_spend(pace,
-		    end.actual > before ? end.actual - before : 0);
-		usbip_urb_complete(dequeue(e), end.status, end.actual);
+		if (!device_serve_first(d, e))
+			return moved || e->progress != before;
 		moved = true;
-		if (end.status == USBIP_EPIPE)
-			device_halt(d, e->address);
 	}
 	return moved;
 }
@@ -249,12 +234,23 @@ device_pump(struct device *d)
 		if (d->hung || d->stalled)
 			return;
 		for (unsigned i = 1; i < DEVICE_ENDPOINTS; i++)
-			if (d->ep[i].first != NULL)
+			if (d->ep[i].first != NULL &&
+			    !wire_carries(d, &d->ep[i]))
 				moved |= pump_endpoint(d, &d->ep[i]);
 	} while (moved);
+	if (device_is_paced(d))
+		wires_pump(d);
 }
 
 /* ---- URBs --------------------------------------------------------------- */
+
+/* What was to happen on a wire before now has not met what comes now. */
+static void
+catch_up(struct device *d)
+{
+	if (device_is_paced(d))
+		device_pump(d);
+}
 
 /*
  * What is wrong is answered at once; what is right and cannot be done yet waits
@@ -266,6 +262,7 @@ device_submit(struct device *d, struct usbip_urb *urb)
 	const struct endpoint *e =
 	    &d->ep[device_endpoint_index(urb->endpoint)];
 
+	catch_up(d);
 	if (d->hung)
 		enqueue(d, urb);
 	else if ((urb->endpoint & 15) == 0)
@@ -284,11 +281,16 @@ void
 device_cancel(struct device *d, struct usbip_urb *urb)
 {
 	struct endpoint *e = &d->ep[device_endpoint_index(urb->endpoint)];
+	struct outcome end;
 
+	catch_up(d);
 	if (urb->backend_state != URB_WAITS)
 		return;
 	if (urb == e->first) {
-		finish_first(e, USBIP_ECONNRESET);
+		if (wires_take_off(d, e, &end))
+			device_end_first(d, e, &end);
+		else
+			finish_first(d, e, USBIP_ECONNRESET);
 		return;
 	}
 	remove_urb(e, urb);
@@ -316,6 +318,7 @@ device_hang(struct device *d, bool on)
 
 	if (on == d->hung)
 		return;
+	wires_settle(d);
 	d->hung = on;
 	if (on)
 		return;
@@ -335,16 +338,25 @@ device_hang(struct device *d, bool on)
 void
 device_stall(struct device *d, bool on)
 {
+	wires_settle(d);
 	d->stalled = on;
+	device_pump(d);
+}
+
+void
+device_pace(struct device *d, uint64_t bytes_per_second, bool half_duplex)
+{
+	wires_settle(d);
+	for (int i = 0; i < 2; i++)
+		d->wires[i] = (struct wire){ .rate = bytes_per_second };
+	d->half_duplex = half_duplex;
 	device_pump(d);
 }
 
 void
 device_slow(struct device *d, uint64_t bytes_per_second)
 {
-	d->out.rate = d->in.rate = bytes_per_second;
-	d->out.free_at = d->in.free_at = (struct moment){ 0 };
-	device_pump(d);
+	device_pace(d, bytes_per_second, d->half_duplex);
 }
 
 void

@@ -63,6 +63,9 @@ struct endpoint {
 	/* Bytes of the first that have been moved already, for kinds that serve
 	 * transfers in part. */
 	uint32_t progress;
+	/* OUT, with a wire that takes time: the first has crossed it, and the
+	 * device has not taken it yet. */
+	bool carried;
 };
 
 static inline bool
@@ -161,10 +164,18 @@ struct kind {
 
 /* ---- Device ------------------------------------------------------------- */
 
-/* So many bytes a second, one transfer after another. */
-struct pace {
-	uint64_t rate; /* 0: as fast as it goes */
-	struct moment free_at;
+/*
+ * What carries transfers between host and device, so many bytes a second and one
+ * transfer after another (device_wire.c).  A transfer ends when its last byte
+ * has crossed; an IN transfer is filled when it begins, an OUT transfer is the
+ * device's when it ends.
+ */
+struct wire {
+	uint64_t rate; /* 0: it takes no time */
+	struct endpoint *busy; /* whose first transfer it carries, or NULL */
+	struct moment end;     /* until when it is in use */
+	struct outcome outcome; /* IN: of that transfer */
+	unsigned last;         /* endpoint that had it last: the others first */
 };
 
 struct device {
@@ -183,7 +194,10 @@ struct device {
 	/* What testers do to it.  Neither ends anything: it waits. */
 	bool hung;    /* answers nothing, not even control requests */
 	bool stalled; /* no endpoint but 0 moves anything */
-	struct pace out, in;
+	/* OUT and IN; `half_duplex`: the first is for both. */
+	struct wire wires[2];
+	bool half_duplex;
+	struct moment at; /* the moment that the wires have come to */
 	/* When device_pump() is due though nothing happens. */
 	struct moment due;
 	/* It is to leave the bus and to come back: its kind's wish. */
@@ -205,6 +219,10 @@ void device_free(struct device *d);
 /* As it is when it has just come to the bus: no configuration, no session.
  * What still waits is completed with USBIP_ESHUTDOWN. */
 void device_restart(struct device *d);
+
+/* Another speed of the wires, from now on. */
+void device_pace(struct device *d, uint64_t bytes_per_second,
+    bool half_duplex);
 
 /* Takes the URB: completes it at once, or when its turn comes. */
 void device_submit(struct device *d, struct usbip_urb *urb);
@@ -253,6 +271,33 @@ device_wait(struct device *d, struct moment until)
 
 /* Carries out the request on endpoint 0 and completes its URB. */
 void device_control(struct device *d, struct usbip_urb *urb);
+
+/* ---- device.c, for device_wire.c ---------------------------------------- */
+
+/* Completes the first, which halts the endpoint if it is a stall. */
+void device_end_first(struct device *d, struct endpoint *e,
+    const struct outcome *end);
+/* Lets the device do what it can for the first; false: it goes on waiting. */
+bool device_serve_first(struct device *d, struct endpoint *e);
+
+/* ---- device_wire.c ------------------------------------------------------ */
+
+static inline bool
+device_is_paced(const struct device *d)
+{
+	return (d->wires[0].rate | d->wires[1].rate) != 0;
+}
+
+/* The endpoint's transfers cross a wire that takes time. */
+bool wire_carries(const struct device *d, const struct endpoint *e);
+/* Does what has happened on the wires until now, and begins what can begin. */
+void wires_pump(struct device *d);
+/* What is on them arrives now: they are about to stand still. */
+void wires_settle(struct device *d);
+/* The endpoint's first transfer is taken away.  True, and its outcome: but for
+ * the time it has crossed. */
+bool wires_take_off(struct device *d, struct endpoint *e,
+    struct outcome *end);
 
 /* ---- device.c, for device_control.c ------------------------------------- */
 

@@ -2,6 +2,7 @@
 #include "phone/kinds.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,32 @@ take_speed(struct device *d, const char *name, const char *value,
 	return 0;
 }
 
+/* Before there is anything that it could hold up. */
+static int
+take_pace(struct device *d, const char *name, const char *value,
+    struct cause *why)
+{
+	unsigned rate;
+
+	if (kinds_number(&rate, name, value, 1, UINT_MAX, why) < 0)
+		return -1;
+	d->wires[0].rate = d->wires[1].rate = rate;
+	return 0;
+}
+
+static int
+take_duplex(struct device *d, const char *name, const char *value,
+    struct cause *why)
+{
+	static const char *const words[] = { "full", "half", NULL };
+	unsigned word;
+
+	if (kinds_word(&word, name, value, words, why) < 0)
+		return -1;
+	d->half_duplex = word == 1;
+	return 0;
+}
+
 static int
 take_option(struct device *d, const char *name, const char *value,
     struct cause *why)
@@ -96,6 +123,10 @@ take_option(struct device *d, const char *name, const char *value,
 		return identity_set_serial(&d->id, value, why);
 	if (strcmp(name, "configured") == 0)
 		return kinds_flag(&d->configured, name, value, why);
+	if (strcmp(name, "pace") == 0)
+		return take_pace(d, name, value, why);
+	if (strcmp(name, "duplex") == 0)
+		return take_duplex(d, name, value, why);
 	if (d->kind->option == NULL)
 		return cause_set(why, "there is no option '%s'", name);
 	return d->kind->option(d, name, value, why);

@@ -12,6 +12,8 @@
  *	speed=full|high|super
  *	serial=TEXT	not the phone, which has a UDID
  *	configured	comes to the bus in its first configuration
+ *	pace=BYTES	that the wire carries in a second, each way
+ *	duplex=full|half	half: both ways together
  *
  * Main thread.
  */

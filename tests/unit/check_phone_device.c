@@ -341,19 +341,19 @@ START_TEST(slow)
 	device_slow(dev, 20 * 1000); /* a millisecond for each of these */
 	for (int i = 0; i < 3; i++)
 		write[i] = submit(0x04, ask_version, 20);
-	ck_assert_int_eq(write[0]->status, USBIP_OK);
-	ck_assert_int_eq(write[2]->status, PENDING);
+	ck_assert_int_eq(write[0]->status, PENDING);
 	due = dev->due;
 	ck_assert(due.ns != MOMENT_NEVER.ns);
 	while (write[2]->status == PENDING)
 		device_pump(dev);
-	ck_assert_int_ge(clock_now().ns - due.ns, 1000000);
-	ck_assert_uint_eq(dev->due.ns, MOMENT_NEVER.ns);
+	ck_assert_int_ge(clock_now().ns - due.ns, 2000000);
+	ck_assert_int_eq(write[0]->status, USBIP_OK);
 	device_slow(dev, 1); /* and at once when it is fast again */
 	write[0] = submit(0x04, ask_version, 20);
 	write[1] = submit(0x04, ask_version, 20);
-	ck_assert_int_eq(write[1]->status, PENDING);
+	ck_assert_int_eq(write[0]->status, PENDING);
 	device_slow(dev, 0);
+	ck_assert_int_eq(write[0]->status, USBIP_OK);
 	ck_assert_int_eq(write[1]->status, USBIP_OK);
 }
 END_TEST
