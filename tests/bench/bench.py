@@ -22,7 +22,6 @@ import report
 from daemons import (START_SECONDS, Daemon, Failed, Setup,
                      raise_descriptors)
 
-WARM_UP = 0.3
 PATIENCE = 20           # for all connections
 BETWEEN = 1.0           # what a run takes beside its measuring, about
 
@@ -39,25 +38,26 @@ class Bench:
 
     def measure(self, daemon, case):
         """One run of muxbench; what it has printed."""
-        argv = [self.setup.load, "-s", daemon.socket, "-w", str(WARM_UP),
-                "-d", str(self.options.seconds), "-p",
+        scenario = cases.SCENARIOS[case.scenario]
+        argv = [self.setup.load, "-s", daemon.socket,
+                "-w", str(scenario.warm_up), "-d", str(self.options.seconds), "-p",
                 str(daemon.process.pid), "--patience", str(PATIENCE),
                 "-t", str(self.options.threads)]
         if self.setup.apart() is not None:
             argv += ["--apart", self.setup.apart()]
         for group in case.groups():
             argv += ["-g", group]
-        stall = cases.SCENARIOS[case.scenario].stall
-        if stall:
+        if scenario.stall:
             argv.append("--wait")
         with subprocess.Popen(argv, stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               text=True) as load:
             try:
-                if stall:
-                    self.when_connected(load, daemon, stall)
+                if scenario.stall:
+                    self.when_connected(load, daemon, scenario.stall)
                 out, err = load.communicate(
-                    timeout=self.options.seconds + PATIENCE + 10)
+                    timeout=scenario.warm_up + self.options.seconds +
+                    PATIENCE + 10)
             except subprocess.TimeoutExpired as error:
                 raise Failed("the load hangs") from error
             finally:
@@ -216,8 +216,9 @@ def main():
     descriptors = raise_descriptors()
     setup = Setup(options)
     bench = Bench(options, setup)
-    minutes = (len(chosen) * options.runs * len(bench.kinds) *
-               (options.seconds + WARM_UP + BETWEEN)) / 60
+    minutes = sum(cases.SCENARIOS[case.scenario].warm_up + options.seconds +
+                  BETWEEN for case in chosen) * options.runs * len(
+                      bench.kinds) / 60
     print(f"{len(chosen)} cases, {options.runs} runs each of "
           f"{' and '.join(bench.kinds)} on the bus `{options.bus}', "
           f"{f'{options.delay:g} ms away, ' if options.delay else ''}"
