@@ -37,7 +37,7 @@ enum scm_pipe {
 };
 
 /* The pipe for a message to the device: with an interrupt pair, dialect 12 has
- * everything there but WRITEs.  The two are not in order, see scm_socket_left(). */
+ * everything there but WRITEs.  They keep no order, see scm_socket_left(). */
 static inline enum scm_pipe
 scm_pipe_of(enum scm_dialect d, bool has_interrupts, enum scm_op op)
 {
@@ -102,7 +102,7 @@ struct scm_device {
 	uint32_t leaving;
 	uint32_t recent; /* slot that was found last */
 	/* The WRITE under way on each pipe: whose it is (SCM_NO_SLOT: nobody's,
-	 * to be answered at its end), or that it was answered, and is dropped. */
+	 * to be answered at its end), or that it was answered and is dropped. */
 	struct {
 		bool dropped;
 		uint32_t slot;
@@ -151,7 +151,7 @@ enum scm_event_kind {
 	SCM_DEVICE_OVERFLOW,
 	/* Send `message` to the device. */
 	SCM_DEVICE_REPLY,
-	/* Something that is wrong but harmless was ignored, and counted (why). */
+	/* Something wrong but harmless was ignored, and counted (why). */
 	SCM_DEVICE_NOTE,
 	/* It has broken the protocol (why): reset it.  Every further input is
 	 * answered like this. */
@@ -177,8 +177,8 @@ void scm_device_input(struct scm_device *d, enum scm_pipe pipe,
     struct reader *in, uint64_t held, struct moment now,
     struct scm_event *out);
 
-/* A transfer of `pipe` has ended (a short packet).  Counts those that end inside
- * a message. */
+/* A transfer of `pipe` has ended (a short packet).  Counts those that end
+ * inside a message. */
 void scm_device_transfer_ended(struct scm_device *d, enum scm_pipe pipe);
 
 /* ---- Sockets ------------------------------------------------------------ */

@@ -16,7 +16,7 @@ scm_ids_free(const struct scm_ids *ids)
 uint16_t
 scm_ids_take(struct scm_ids *ids)
 {
-	/* The next behind the last one, so that each rests as long as it can. */
+	/* The next behind the last, so that each rests as long as it can. */
 	if (ids->round) {
 		const uint16_t range = ids->next & 0xff00;
 		const uint16_t id = ids->next;

@@ -89,7 +89,8 @@ scm_option_find(const struct scm_message *m, enum scm_option *option,
 		*option = (enum scm_option)i;
 		if (m->op == SCM_SETOPT)
 			return read_value(m, *option, value);
-		return m->room < (i == SCM_LINGER ? 8 : 4) ? SCM_EINVAL : SCM_OK;
+		return m->room < (i == SCM_LINGER ? 8 : 4) ? SCM_EINVAL
+							   : SCM_OK;
 	}
 	return SCM_ENOPROTOOPT;
 }

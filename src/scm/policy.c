@@ -185,7 +185,7 @@ scm_policy_judge(const struct scm_policy *p, const struct scm_identity *who,
 		v.reason = SCM_NO_PORT;
 	else
 		v = judge_ip(p, who, protocol, &ip, to->port, host);
-	/* ::1 and :: have the form of IPv4-compatible addresses, and are not. */
+	/* ::1 and :: look like IPv4-compatible addresses, and are not. */
 	if (!v.allowed || v.special == SCM_LOOPBACK ||
 	    v.special == SCM_UNSPECIFIED)
 		return v;

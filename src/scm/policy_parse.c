@@ -66,7 +66,8 @@ split_word(struct line *l, const char *text, size_t len, size_t *at,
 		    "before them");
 	w->column = (unsigned)start + 1;
 	*at += quoted;
-	while (*at < len && (quoted ? text[*at] != '"' : !is_blank(text[*at]))) {
+	while (*at < len &&
+	    (quoted ? text[*at] != '"' : !is_blank(text[*at]))) {
 		if ((unsigned char)text[*at] < ' ' || text[*at] == 0x7f)
 			return fail_at(l, (unsigned)*at + 1, why,
 			    "a control character; the file has to be plain "
@@ -392,7 +393,8 @@ static const struct {
 	{ "deny", SCM_RULE_DENY, 5, parse_addresses,
 	    "deny DEVICE PROTOCOL NETWORK PORTS" },
 	{ "limit", SCM_RULE_LIMIT, 4, parse_limit, "limit DEVICE NAME VALUE" },
-	{ "dialect", SCM_RULE_DIALECT, 3, parse_dialect, "dialect DEVICE 8|12" },
+	{ "dialect", SCM_RULE_DIALECT, 3, parse_dialect,
+	    "dialect DEVICE 8|12" },
 	{ "port-order", SCM_RULE_PORT_ORDER, 3, parse_port_order,
 	    "port-order DEVICE network|little" },
 	{ "interface", SCM_RULE_INTERFACE, 3, parse_interface,

@@ -134,12 +134,12 @@ START_TEST(an_unknown_family_is_denied)
 }
 END_TEST
 
-/* Port 0 is nobody's, whatever a rule says; and a rule cannot say it. */
 START_TEST(a_verdict_says_why)
 {
-	struct scm_policy *p = policy_of("allow * tcp * 80\n"
-					 "deny * tcp 127.0.0.2 80\n"
-					 "allow-special * tcp 127.0.0.0/8 80\n");
+	struct scm_policy *p =
+	    policy_of("allow * tcp * 80\n"
+		      "deny * tcp 127.0.0.2 80\n"
+		      "allow-special * tcp 127.0.0.0/8 80\n");
 	static const struct {
 		struct scm_address a;
 		const char *text;
@@ -249,9 +249,10 @@ END_TEST
 
 START_TEST(udp_is_there_when_a_rule_has_it)
 {
-	struct scm_policy *p = policy_of("allow * tcp * *\n"
-					 "deny * udp * *\n"
-					 "allow-special 2-1 udp 127.0.0.1 53\n");
+	struct scm_policy *p =
+	    policy_of("allow * tcp * *\n"
+		      "deny * udp * *\n"
+		      "allow-special 2-1 udp 127.0.0.1 53\n");
 
 	ck_assert(scm_policy_allows_some(p, &shipped, SCM_TCP));
 	ck_assert(!scm_policy_allows_some(p, &shipped, SCM_UDP));

@@ -18,97 +18,16 @@
 
 #include "scm/device.h"
 #include "scm/socket.h"
+#include "scm_talk.h"
 #include "unit.h"
 
 #define CONNECTIONS 60 /* in one run */
 #define NUMBERS 6      /* of sockets, so used again and again */
 #define STEPS_MAX 2000000
 
-/* ---- Chance and bytes --------------------------------------------------- */
-
-static uint64_t chance;
-
-static uint32_t
-any(uint32_t below)
-{
-	chance = chance * UINT64_C(6364136223846793005) + 1442695040888963407u;
-	return (uint32_t)(chance >> 33) % below;
-}
-
-/* What the device (0) or the peer (1) of connection k sends. */
-static uint32_t
-amount(unsigned k, unsigned side)
-{
-	static const uint32_t sizes[] = { 0, 1, 7, 300, 5000, 40000, 90000 };
-
-	return sizes[(k * 5 + side * 3 + k / 7) % UNIT_COUNT(sizes)];
-}
-
-static uint8_t
-byte_at(unsigned k, unsigned side, uint32_t i)
-{
-	return (uint8_t)(i * 7 + (i >> 8) * 3 + k * 13 + side * 101);
-}
-
-/* Every seventh connection finds nobody. */
-static bool
-is_refused(unsigned k)
-{
-	return k % 7 == 3;
-}
-
-struct bytes {
-	uint8_t *data;
-	size_t len, at, room;
-};
-
-static uint8_t *
-append(struct bytes *b, size_t n)
-{
-	if (b->len + n > b->room) {
-		b->room = (b->len + n) * 2;
-		b->data = realloc(b->data, b->room);
-	}
-	b->len += n;
-	return b->data + b->len - n;
-}
-
-static size_t
-ready(const struct bytes *b)
-{
-	return b->len - b->at;
-}
-
-static void
-forget(struct bytes *b, size_t n)
-{
-	b->at += n;
-	if (b->at == b->len)
-		b->at = b->len = 0;
-}
-
-/* ---- The two directions of the bus -------------------------------------- */
-
 static struct scm_format format;
-static struct bytes up, down; /* from the device, to the device */
+static struct talk_bytes up, down; /* from the device, to the device */
 static struct moment now;
-
-static void
-put(struct bytes *to, const struct scm_message *m, unsigned k, unsigned side,
-    uint32_t from)
-{
-	uint8_t head[SCM_MESSAGE_ROOM(SCM_VALUE_MAX)];
-	struct writer w = writer_over(head, sizeof head);
-
-	HOLDS(scm_message_write(&w, &format, m), "%s", scm_op_name(m->op));
-	memcpy(append(to, writer_used(&w)), head, writer_used(&w));
-	if (m->op == SCM_WRITE) {
-		uint8_t *data = append(to, m->total);
-
-		for (uint32_t i = 0; i < m->total; i++)
-			data[i] = byte_at(k, side, from + i);
-	}
-}
 
 /* ---- Workers ------------------------------------------------------------ */
 
@@ -127,7 +46,7 @@ struct worker {
 	bool started, ended;
 	struct scm_socket s;
 	struct scm_ids ids;
-	struct bytes waiting;
+	struct talk_bytes waiting;
 	unsigned k;
 	bool connecting, connected, told_end;
 	uint32_t to_peer, from_peer;
@@ -184,8 +103,8 @@ perform(struct worker *w, const struct scm_action *a)
 	switch (a->kind) {
 	case SCM_DO_SOCKET:
 	case SCM_DO_CLOSE:
-		held -= ready(&w->waiting);
-		forget(&w->waiting, ready(&w->waiting));
+		held -= talk_ready(&w->waiting);
+		talk_forget(&w->waiting, talk_ready(&w->waiting));
 		w->connecting = w->connected = false;
 		if (a->kind == SCM_DO_SOCKET)
 			scm_socket_made(&w->s, 0);
@@ -195,7 +114,7 @@ perform(struct worker *w, const struct scm_action *a)
 		w->connecting = true;
 		break;
 	case SCM_DO_SEND:
-		put(&down, &a->message, 0, 0, 0);
+		talk_put(&down, &format, &a->message, 0, 0, 0);
 		break;
 	case SCM_DO_LEAVE:
 		ask_reader(slot, false);
@@ -222,7 +141,7 @@ static void
 take_part(struct worker *w, const struct mail *m)
 {
 	if (scm_socket_data(&w->s, &m->m, now))
-		memcpy(append(&w->waiting, m->m.len), m->data, m->m.len);
+		memcpy(talk_append(&w->waiting, m->m.len), m->data, m->m.len);
 	else
 		held -= m->m.len;
 }
@@ -257,19 +176,19 @@ write_to_peer(struct worker *w)
 {
 	bool is_ready;
 	const uint64_t most = scm_socket_writable(&w->s, &is_ready);
-	const uint32_t n = most > 0 ? 1 + any((uint32_t)most) : 0;
+	const uint32_t n = most > 0 ? 1 + talk_any((uint32_t)most) : 0;
 
 	HOLDS(is_ready == (most > 0), "ready or not");
-	HOLDS(most <= ready(&w->waiting), "bytes that are not there");
+	HOLDS(most <= talk_ready(&w->waiting), "bytes that are not there");
 	if (n == 0)
 		return;
 	for (uint32_t i = 0; i < n; i++)
 		HOLDS(w->waiting.data[w->waiting.at + i] ==
-		    byte_at(w->k, 0, w->to_peer + i),
+		    talk_byte_at(w->k, 0, w->to_peer + i),
 		    "connection %u: byte %u to the peer", w->k, w->to_peer + i);
 	w->to_peer += n;
 	held -= n;
-	forget(&w->waiting, n);
+	talk_forget(&w->waiting, n);
 	scm_socket_written(&w->s, n, now);
 }
 
@@ -277,7 +196,7 @@ static void
 read_from_peer(struct worker *w)
 {
 	const uint32_t room = scm_socket_room(&w->s);
-	const uint32_t left = amount(w->k, 1) - w->from_peer;
+	const uint32_t left = talk_amount(w->k, 1) - w->from_peer;
 	uint32_t n = left < room ? left : room;
 
 	if (!w->connected || room == 0)
@@ -288,9 +207,9 @@ read_from_peer(struct worker *w)
 	}
 	if (n > 0) {
 		const struct scm_message m =
-		    scm_socket_received(&w->s, n = 1 + any(n), now);
+		    scm_socket_received(&w->s, n = 1 + talk_any(n), now);
 
-		put(&down, &m, w->k, 1, w->from_peer);
+		talk_put(&down, &format, &m, w->k, 1, w->from_peer);
 		w->from_peer += n;
 		w->on_the_way++;
 	}
@@ -301,7 +220,7 @@ step_worker(struct worker *w)
 {
 	if (w->ended || (!w->started && w->first == NULL))
 		return;
-	switch (w->started ? any(5) : 0) {
+	switch (w->started ? talk_any(5) : 0) {
 	case 0:
 	case 1:
 		take_mail(w);
@@ -319,7 +238,7 @@ step_worker(struct worker *w)
 		}
 		if (w->connecting) {
 			w->connecting = false;
-			w->connected = !is_refused(w->k);
+			w->connected = !talk_is_refused(w->k);
 			scm_socket_connected(&w->s,
 			    w->connected ? 0 : ECONNREFUSED, now);
 		}
@@ -375,14 +294,14 @@ take_event(const struct scm_event *e)
 static void
 step_reader(void)
 {
-	size_t n = ready(&up);
+	size_t n = talk_ready(&up);
 	struct reader in;
 	struct scm_event e;
 
 	answer_workers();
 	if (n == 0)
 		return;
-	n = 1 + any((uint32_t)(n < 20000 ? n : 20000));
+	n = 1 + talk_any((uint32_t)(n < 20000 ? n : 20000));
 	in = reader_over(up.data + up.at, n);
 	for (;;) {
 		scm_device_input(&dev, SCM_BULK, &in, held, now, &e);
@@ -390,7 +309,7 @@ step_reader(void)
 			break;
 		take_event(&e);
 	}
-	forget(&up, n);
+	talk_forget(&up, n);
 }
 
 /* ---- The device --------------------------------------------------------- */
@@ -423,7 +342,7 @@ say(enum scm_op op, uint32_t n, struct scm_message m)
 
 	HOLDS(ask_count < 256, "no id");
 	do
-		m.id = (uint16_t)any(256);
+		m.id = (uint16_t)talk_any(256);
 	while (asks[m.id].busy);
 	asks[m.id].busy = true;
 	asks[m.id].op = op;
@@ -432,7 +351,7 @@ say(enum scm_op op, uint32_t n, struct scm_message m)
 	sk->unanswered++;
 	m.op = op;
 	m.sock = n;
-	put(&up, &m, sk->k, 0, sk->sent);
+	talk_put(&up, &format, &m, sk->k, 0, sk->sent);
 }
 
 static void
@@ -448,8 +367,8 @@ static void
 write_out(uint32_t n)
 {
 	struct sock *sk = &socks[n];
-	const uint32_t left = amount(sk->k, 0) - sk->sent;
-	uint32_t len = 1 + any(any(10) == 0 ? 50000 : 700);
+	const uint32_t left = talk_amount(sk->k, 0) - sk->sent;
+	uint32_t len = 1 + talk_any(talk_any(10) == 0 ? 50000 : 700);
 
 	len = len < left ? len : left;
 	say(SCM_WRITE, n, (struct scm_message){ .total = len });
@@ -461,7 +380,7 @@ static void
 step_sock(uint32_t n)
 {
 	struct sock *sk = &socks[n];
-	const bool wrote_all = sk->sent == amount(sk->k, 0);
+	const bool wrote_all = sk->sent == talk_amount(sk->k, 0);
 
 	if (ask_count > 250)
 		return;
@@ -472,7 +391,7 @@ step_sock(uint32_t n)
 	} else if (sk->phase == OPENED) {
 		connect_out(n);
 	} else if ((sk->phase == CONNECTED || sk->phase == CONNECTING) &&
-	    !is_refused(sk->k) && !wrote_all) {
+	    !talk_is_refused(sk->k) && !wrote_all) {
 		write_out(n);
 	} else if (sk->phase == REFUSED ||
 	    (sk->phase == CONNECTED && wrote_all && sk->told_end)) {
@@ -495,10 +414,10 @@ hear_answer(const struct scm_message *m)
 	sk = &socks[m->sock];
 	sk->unanswered--;
 	if (asks[m->id].op == SCM_CONNECT) {
-		HOLDS((m->code == SCM_ECONNREFUSED) == is_refused(sk->k),
+		HOLDS((m->code == SCM_ECONNREFUSED) == talk_is_refused(sk->k),
 		    "connection %u: %d", sk->k, m->code);
-		sk->phase = is_refused(sk->k) ? REFUSED : CONNECTED;
-		refused += is_refused(sk->k);
+		sk->phase = talk_is_refused(sk->k) ? REFUSED : CONNECTED;
+		refused += talk_is_refused(sk->k);
 		return;
 	}
 	HOLDS(m->code == 0, "connection %u: %s failed with %d", sk->k,
@@ -518,7 +437,7 @@ hear_data(const struct scm_message *m)
 	HOLDS(sk->phase == CONNECTED, "data in phase %d", sk->phase);
 	HOLDS(!sk->told_end, "data behind CLOSE");
 	for (uint32_t i = 0; i < m->len; i++)
-		HOLDS(m->data[i] == byte_at(sk->k, 1, sk->received + i),
+		HOLDS(m->data[i] == talk_byte_at(sk->k, 1, sk->received + i),
 		    "connection %u: byte %u of the peer", sk->k,
 		    sk->received + i);
 	sk->received += m->len;
@@ -536,9 +455,11 @@ hear(const struct scm_message *m)
 	if (m->op == SCM_WRITE && m->left > 0)
 		return;
 	if (m->op == SCM_CLOSE) {
-		HOLDS(socks[m->sock].received == amount(socks[m->sock].k, 1),
-		    "connection %u: CLOSE before its data", socks[m->sock].k);
-		socks[m->sock].told_end = true;
+		struct sock *sk = &socks[m->sock];
+
+		HOLDS(sk->received == talk_amount(sk->k, 1),
+		    "connection %u: CLOSE before its data", sk->k);
+		sk->told_end = true;
 	}
 	if (format.dialect == SCM_8) {
 		HOLDS(!host_ids[m->id], "id %u before its answer", m->id);
@@ -555,30 +476,30 @@ answer_host(void)
 
 	if (owed_count == 0)
 		return;
-	i = any((uint32_t)owed_count);
+	i = talk_any((uint32_t)owed_count);
 	m = scm_ack(&owed[i], 0);
 	host_ids[m.id] = false;
-	put(&up, &m, 0, 0, 0);
+	talk_put(&up, &format, &m, 0, 0, 0);
 	owed[i] = owed[--owed_count];
 }
 
 static void
 step_device(void)
 {
-	size_t n = ready(&down);
+	size_t n = talk_ready(&down);
 	struct reader in;
 	struct scm_message m;
 	struct cause why;
 
-	step_sock(any(NUMBERS));
+	step_sock(talk_any(NUMBERS));
 	answer_host();
 	if (n == 0)
 		return;
-	n = 1 + any((uint32_t)(n < 30000 ? n : 30000));
+	n = 1 + talk_any((uint32_t)(n < 30000 ? n : 30000));
 	in = reader_over(down.data + down.at, n);
 	while (scm_split(&splitter, &in, &m, &why) == SCM_SPLIT_MESSAGE)
 		hear(&m);
-	forget(&down, n);
+	talk_forget(&down, n);
 }
 
 /* ---- Together ----------------------------------------------------------- */
@@ -586,8 +507,8 @@ step_device(void)
 static bool
 is_quiet(void)
 {
-	return done == CONNECTIONS && ready(&up) == 0 && ready(&down) == 0 &&
-	    owed_count == 0 && asked_count == 0 && dev.open == 0 &&
+	return done == CONNECTIONS && talk_ready(&up) == 0 &&
+	    talk_ready(&down) == 0 && owed_count == 0 && asked_count == 0 && dev.open == 0 &&
 	    dev.leaving == 0;
 }
 
@@ -595,7 +516,7 @@ static void
 step(void)
 {
 	now.ns += 1000;
-	switch (any(8)) {
+	switch (talk_any(8)) {
 	case 0:
 		step_reader();
 		break;
@@ -604,7 +525,7 @@ step(void)
 		step_device();
 		break;
 	default:
-		step_worker(&workers[any(NUMBERS * 3)]);
+		step_worker(&workers[talk_any(NUMBERS * 3)]);
 		break;
 	}
 }
@@ -621,7 +542,7 @@ talk(enum scm_dialect dialect, uint64_t seed)
 	    scm_policy_new("scm.conf", conf, sizeof conf - 1, &why);
 	uint32_t steps = 0;
 
-	chance = seed;
+	talk_chance = seed;
 	now = (struct moment){ INT64_C(7000000000) };
 	format.dialect = dialect;
 	scm_device_init(&dev, &format, p, &who, &host, now);

@@ -232,7 +232,8 @@ START_TEST(every_other_opcode_ends_the_stream)
 		    ? (opcode & 0xff) <= 8
 		    : opcode <= 6 || opcode == 0xffff;
 		uint8_t bytes[12] = { (uint8_t)opcode, (uint8_t)(opcode >> 8) };
-		struct reader in = reader_over(bytes, scm_header_len(f.dialect));
+		struct reader in =
+		    reader_over(bytes, scm_header_len(f.dialect));
 		struct scm_splitter s;
 		struct scm_message m;
 		struct cause why = { "" };
