@@ -88,6 +88,7 @@ class Bench:
                     daemon.phones.shrink(case.phones, windows)
                 result = self.measure(daemon, case)
                 daemon.phones.stop_shrinking()
+                daemon.phones.look()
             found = figures.of_run(result, self.setup.bus)
             found["violations"] = daemon.phones.violations()
             found["ended"] = int(daemon.in_time)

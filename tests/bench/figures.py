@@ -13,6 +13,7 @@ UNITS = {
     "p50": "us",
     "p99": "us",
     "max": "us",
+    "longest": "us",    # drain: the longest wait of any
     "unfair": "",       # the largest distance of a phone's share from the mean
     "worst": "",        # the smallest share, of the mean
     "cost": "s/GB, or us each",
@@ -33,7 +34,7 @@ def of_group(group, seconds):
     else:
         rate = max(group["in"], group["out"]) / seconds / 1e6
     found = {"rate": rate}
-    for name in ("p50", "p99", "max"):
+    for name in ("p50", "p99", "max", "longest"):
         if f"{name}_ns" in group:
             found[name] = group[f"{name}_ns"] / 1e3
     shares = group["by_phone"]

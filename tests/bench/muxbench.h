@@ -108,7 +108,9 @@ struct flow {
 	/* drain */
 	bool draining;
 	uint64_t drain_end; /* stop when so many bytes have been received */
+	int64_t first_ns;   /* for what was not there when it began; or -1 */
 	int64_t gap_ns;	    /* the longest since it began */
+	int64_t longest_ns; /* of all, while PHASE_MEASURE */
 	int queued;	    /* bytes that waited at the last look */
 	unsigned looks;	    /* that found as many */
 };

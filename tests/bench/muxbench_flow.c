@@ -166,7 +166,7 @@ const struct kind kinds[] = {
 	    .port = 7, .counts_cycles = true, .events = EPOLLIN,
 	    .start = connect_start, .ready = connect_ready },
 	{ .name = "drain", .purpose = "reads nothing until nothing moves, then "
-	    "1 MiB; its latency is the longest wait for data on the way",
+	    "1 MiB; its\n           latency is the wait for what was not there yet",
 	    .port = 19, .counts_cycles = true, .ready = drain_ready,
 	    .tick = drain_tick },
 	{ .name = "hold", .purpose = "is sent the pattern and never reads",

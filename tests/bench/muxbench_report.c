@@ -9,6 +9,7 @@ struct total {
 	uint64_t in, out, cycles;
 	unsigned flows;
 	uint64_t *by_phone; /* bytes, or cycles where those are counted */
+	int64_t longest_ns;
 	struct histogram *latency;
 };
 
@@ -28,6 +29,8 @@ add_up(const struct bench *b, const struct group *g, struct total *t)
 		t->in += f->counted_in;
 		t->out += f->counted_out;
 		t->cycles += f->cycles;
+		if (f->longest_ns > t->longest_ns)
+			t->longest_ns = f->longest_ns;
 		t->by_phone[f->phone_index] += g->kind->counts_cycles
 		    ? f->cycles
 		    : f->counted_in + f->counted_out;
@@ -54,6 +57,8 @@ write_group(struct json *j, const struct group *g, const struct total *t)
 		json_uint(j, "p99_ns", histogram_at(t->latency, 0.99));
 		json_uint(j, "max_ns", t->latency->max);
 	}
+	if (t->longest_ns > 0) /* drain: the longest wait of any */
+		json_uint(j, "longest_ns", (uint64_t)t->longest_ns);
 	json_array(j, "by_phone");
 	for (unsigned i = g->first - 1; i < g->last; i++)
 		json_uint(j, NULL, t->by_phone[i]);

@@ -179,6 +179,17 @@ connect_ready(struct flow *f, uint32_t events)
 #define DRAIN_LOOKS 10
 #define DRAIN_BYTES (1u << 20)
 
+static void
+drain_start(struct flow *f)
+{
+	f->draining = true;
+	f->drain_end = f->received + DRAIN_BYTES;
+	f->first_ns = -1;
+	f->gap_ns = 0;
+	f->since = clock_now();
+	flow_change(f, EPOLLIN);
+}
+
 void
 drain_tick(struct flow *f)
 {
@@ -189,32 +200,33 @@ drain_tick(struct flow *f)
 	if (queued == 0 || queued != f->queued) {
 		f->queued = queued;
 		f->looks = 0;
-		return;
+	} else if (++f->looks == DRAIN_LOOKS) {
+		f->looks = 0;
+		drain_start(f);
 	}
-	if (++f->looks < DRAIN_LOOKS)
-		return;
-	f->looks = 0;
-	f->draining = true;
-	f->drain_end = f->received + DRAIN_BYTES;
-	f->gap_ns = 0;
-	f->since = clock_now();
-	flow_change(f, EPOLLIN);
 }
 
+/* The first byte that was not there when it began ends the first wait. */
 void
 drain_ready(struct flow *f, uint32_t events)
 {
 	const int64_t gap = clock_now().ns - f->since.ns;
+	const uint64_t begin = f->drain_end - DRAIN_BYTES;
+	const bool was_empty = f->received >= begin + (uint64_t)f->queued;
 
 	(void)events;
 	if (flow_recv(f) == 0)
 		return;
+	if (was_empty && f->first_ns < 0)
+		f->first_ns = gap;
 	if (gap > f->gap_ns)
 		f->gap_ns = gap;
 	f->since = clock_now();
 	if (f->received < f->drain_end)
 		return;
-	flow_sample(f, f->gap_ns);
+	if (flow_measured(f) && f->gap_ns > f->longest_ns)
+		f->longest_ns = f->gap_ns;
+	flow_sample(f, f->first_ns >= 0 ? f->first_ns : 0);
 	f->draining = false;
 	flow_change(f, 0);
 }

@@ -43,8 +43,11 @@ def print_head():
         print(ROW.format(*line).rstrip())
 
 
-def row(label, group, kind, runs, stock):
-    """One line: a group of connections on one daemon."""
+def row(label, group, kind, runs, stock, first):
+    """One line: a group of connections on one daemon.
+
+    What is the whole run's stands in the first group's line only.
+    """
     def get(name):
         return figures.median(runs, name)
 
@@ -55,14 +58,16 @@ def row(label, group, kind, runs, stock):
 
     prefix = f"{group}." if group else ""
     spread = figures.summary(runs, f"{prefix}rate")
+    whole = (short(get("cost")), short(against("cost")),
+             short(get("switches")), short(get("threads")),
+             short(get("peak")), get("violations"),
+             f"{get('failed')}/{len(runs)}")
     return ROW.format(
         label, kind, short(get(f"{prefix}rate")),
         f"({short(spread[1])}-{short(spread[2])})" if spread else "",
         short(against(f"{prefix}rate")), short(get(f"{prefix}p50")),
-        short(get(f"{prefix}p99")), short(get("cost")),
-        short(against("cost")), short(get("switches")),
-        short(get("threads")), short(get("peak")), get("violations"),
-        f"{get('failed')}/{len(runs)}")
+        short(get(f"{prefix}p99")),
+        *(whole if first else [""] * len(whole))).rstrip()
 
 
 def print_case(case, runs):
@@ -72,8 +77,13 @@ def print_case(case, runs):
         label = str(case) if number == 0 else f"  {group}"
         for kind in runs:
             print(row(label, group, kind, runs[kind],
-                      runs.get("stock", [])), flush=True)
+                      runs.get("stock", []), number == 0), flush=True)
             label = ""
+    for kind, some in runs.items():
+        killed = sum(run.get("ended") == 0 for run in some)
+        if killed:
+            print(f"  {kind} did not end on SIGTERM in {killed} of "
+                  f"{len(some)} runs")
 
 
 # ---- Goals -----------------------------------------------------------------
