@@ -45,6 +45,7 @@ enum device_end {
 	DEVICE_END_BUSY,    /* somebody else holds it */
 	DEVICE_END_SHORT,   /* no memory, descriptor or thread for it */
 	DEVICE_END_RESET,   /* broke the protocol and was reset */
+	DEVICE_END_TAKEN,   /* another program reset or configured it */
 };
 
 /* Counted by the reader (rx) and by the writer (tx). */
@@ -87,7 +88,9 @@ struct device {
 	const struct protocol *protocol;
 	struct mailbox *manager;
 	int wanted_mode;
-	bool clear_pipes; /* the attempt before failed in its handshake */
+	/* The attempt before failed on the way: configuration and pipes are set
+	 * up from the start. */
+	bool anew;
 
 	/* ---- Written by the reader before MSG_DEVICE_READY ---- */
 	struct usb_phone phone;

@@ -20,9 +20,10 @@
 static const int retry_pauses_ms[] = { 100, 500, 1000, 2000, 4000, 8000, 16000 };
 #define RETRIES (sizeof retry_pauses_ms / sizeof retry_pauses_ms[0])
 
-/* Somebody else holds it, or we are short of something: that is no fault of the
- * device, and may end at any time, so asking never does. */
-#define BUSY_PAUSE_MS 5000
+/* Somebody else holds it, has reset or configured it, or we are short of
+ * something: that is no fault of the device, and may end at any time, so asking
+ * never does.  The pauses are the same, up to this one. */
+#define OTHERS_PAUSE_MS 5000
 
 /* A device that was ready for this long starts afresh when it fails. */
 #define STABLE_MS 30000
@@ -175,14 +176,16 @@ static void
 plan_retry(struct manager *m, struct plug *p, enum device_end end)
     RUNS_ON(on_manager)
 {
-	int pause = BUSY_PAUSE_MS;
+	const unsigned before = p->attempts++;
+	int pause = retry_pauses_ms[before < RETRIES ? before : RETRIES - 1];
 
-	if (end != DEVICE_END_BUSY && end != DEVICE_END_SHORT) {
-		if (p->attempts >= RETRIES) {
-			give_up(m, p);
-			return;
-		}
-		pause = retry_pauses_ms[p->attempts++];
+	if (end == DEVICE_END_BUSY || end == DEVICE_END_SHORT ||
+	    end == DEVICE_END_TAKEN) {
+		if (pause > OTHERS_PAUSE_MS)
+			pause = OTHERS_PAUSE_MS;
+	} else if (p->faults++ >= RETRIES) {
+		give_up(m, p);
+		return;
 	}
 	p->retry_at = moment_after_ms(clock_now(), pause);
 }
@@ -200,7 +203,7 @@ start_attempt(struct manager *m, struct plug *p) RUNS_ON(on_manager)
 	snprintf(name, sizeof name, "reader %u", m->last_device_id);
 	if (d != NULL) {
 		d->wanted_mode = m->config.wanted_mode;
-		d->clear_pipes = p->clear_pipes;
+		d->anew = p->anew;
 		/* One reference for the list, one for the thread. */
 		if (thread_start(&d->reader_thread, name, reader_main,
 			device_get(d)) == 0) {
@@ -293,7 +296,8 @@ devices_ready(struct manager *m, struct device *d)
 static void
 log_failure(const struct plug *p, const struct device *d)
 {
-	if (d->end == DEVICE_END_FAILED && p->attempts == 0)
+	if ((d->end == DEVICE_END_FAILED || d->end == DEVICE_END_TAKEN) &&
+	    p->attempts == 0)
 		log_warning("%s: %s", d->name, p->trouble);
 	else
 		log_info("%s: ended: %s", d->name, p->trouble);
@@ -329,14 +333,14 @@ devices_ended(struct manager *m, struct device *d)
 		log_notice("%s: detached: %s", d->name, d->ended.text);
 	hide(m, d, d->ended.text);
 	snprintf(p->trouble, sizeof p->trouble, "%s", d->ended.text);
-	p->clear_pipes = d->ready_at.ns == 0 && d->end == DEVICE_END_FAILED;
+	p->anew = d->ready_at.ns == 0 && d->end == DEVICE_END_FAILED;
 	p->device = NULL;
 	if (p->left) {
 		free_plug(m, p);
 	} else if (!m->quitting) {
 		if (d->ready_at.ns != 0 &&
 		    moment_ms_between(d->ready_at, clock_now()) >= STABLE_MS)
-			p->attempts = 0;
+			p->attempts = p->faults = 0;
 		log_failure(p, d);
 		plan_retry(m, p, d->end);
 	}
@@ -351,7 +355,7 @@ devices_retry_all(struct manager *m)
 		if (p->device != NULL || p->left)
 			continue;
 		p->given_up = false;
-		p->attempts = 0;
+		p->attempts = p->faults = 0;
 		p->retry_at = clock_now();
 	}
 }

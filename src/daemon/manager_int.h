@@ -24,10 +24,11 @@ struct plug {
 	struct usb_ident ident;
 	struct device *device; /* the attempt under way; NULL between two */
 	unsigned attempts;     /* failed ones in a row */
+	unsigned faults;       /* those of them that were its own */
 	struct moment retry_at;
 	bool left;    /* unplugged: waits for its device to end */
 	bool given_up;
-	bool clear_pipes; /* the last attempt got no answer to VERSION */
+	bool anew;        /* the last attempt failed before it was ready */
 	char trouble[256]; /* why the last attempt failed */
 };
 

@@ -185,6 +185,19 @@ take_read(struct device *d, struct chunk *read) RUNS_ON(on_reader)
 	return false;
 }
 
+static enum device_end
+end_of_read(int error)
+{
+	switch (error) {
+	case USB_ERROR_GONE:
+		return DEVICE_END_GONE;
+	case USB_ERROR_TAKEN:
+		return DEVICE_END_TAKEN;
+	default:
+		return DEVICE_END_FAILED;
+	}
+}
+
 static void
 take_error(struct device *d, int error) RUNS_ON(on_reader)
 {
@@ -195,9 +208,7 @@ take_error(struct device *d, int error) RUNS_ON(on_reader)
 			    "its IN endpoint stalls again and again");
 		return;
 	}
-	end_because(d,
-	    error == USB_ERROR_GONE ? DEVICE_END_GONE : DEVICE_END_FAILED,
-	    usb_error_text(error));
+	end_because(d, end_of_read(error), usb_error_text(error));
 }
 
 /* Reads once.  True when the handshake has been completed by it. */
@@ -234,14 +245,12 @@ static enum device_end
 end_of_error(int error)
 {
 	switch (error) {
-	case USB_ERROR_GONE:
-		return DEVICE_END_GONE;
 	case USB_ERROR_BUSY:
 		return DEVICE_END_BUSY;
 	case USB_ERROR_NO_MEM:
 		return DEVICE_END_SHORT;
 	default:
-		return DEVICE_END_FAILED;
+		return end_of_read(error);
 	}
 }
 
@@ -257,13 +266,13 @@ open_device(struct device *d, struct transport **t, struct cause *why)
 		return error;
 	/* Release: pairs with the acquire in wake_reader(). */
 	atomic_store_explicit(&d->transport, *t, memory_order_release);
-	error = usb_bring_up(*t, &d->ident, d->wanted_mode, note_step, d,
-	    &d->phone, why);
+	error = usb_bring_up(*t, &d->ident, d->wanted_mode, d->anew, note_step,
+	    d, &d->phone, why);
 	if (error != USB_OK)
 		return error;
 	snprintf(d->name, sizeof d->name, "device %u (%s)", d->id,
 	    d->phone.udid);
-	if (d->clear_pipes) {
+	if (d->anew) {
 		(*t)->ops->clear_halt(*t, d->phone.pipes.in);
 		(*t)->ops->clear_halt(*t, d->phone.pipes.out);
 	}

@@ -39,6 +39,7 @@ struct bringup {
 	struct transport *t;
 	const char *name; /* of the device, for the cause */
 	int wanted_mode;
+	bool anew;
 	struct usb_phone *out;
 	struct cause *why;
 	struct moment deadline; /* of the step */
@@ -164,7 +165,7 @@ change_mode(struct bringup *b)
 	if (n > 0)
 		n = ask(b, TYPE_VENDOR_IN, REQUEST_SET_MODE, 0,
 		    (uint16_t)b->wanted_mode, 1);
-	if (n == USB_ERROR_GONE)
+	if (n == USB_ERROR_GONE || n == USB_ERROR_TAKEN)
 		return failed(b, n, "changing its mode");
 	if (n < 1 || b->bytes[0] != 0) {
 		log_info("device %s: stays in mode %u, refuses mode %d: %s",
@@ -246,7 +247,7 @@ step_configuration(struct bringup *b)
 	if (current < 0)
 		return failed(b, current, "cannot read its configuration");
 	b->out->configuration = b->chosen->value;
-	if (current == b->chosen->value)
+	if (current == b->chosen->value && !b->anew)
 		return USB_OK;
 	error = t->ops->set_configuration(t, b->chosen->value,
 	    current == 0 ? 0 : current_interfaces(b, current));
@@ -318,7 +319,7 @@ step_serial(struct bringup *b)
 
 int
 usb_bring_up(struct transport *t, const struct usb_ident *ident,
-    int wanted_mode, usb_step_hook *hook, void *hook_arg,
+    int wanted_mode, bool anew, usb_step_hook *hook, void *hook_arg,
     struct usb_phone *out, struct cause *why)
 {
 	static const struct {
@@ -333,6 +334,7 @@ usb_bring_up(struct transport *t, const struct usb_ident *ident,
 	struct bringup b = { .t = t,
 		.name = ident->key,
 		.wanted_mode = wanted_mode,
+		.anew = anew,
 		.out = out,
 		.why = why };
 

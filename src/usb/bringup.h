@@ -38,13 +38,15 @@ typedef void usb_step_hook(void *arg, enum usb_step step);
 
 /*
  * Brings `t` up to USB_STEP_SERIAL; the caller then calls start().  `wanted_mode`
- * is 1..5 (USBMUXD_DEFAULT_DEVICE_MODE), 0 for "leave it".  USB_OK, or a
+ * is 1..5 (USBMUXD_DEFAULT_DEVICE_MODE), 0 for "leave it".  `anew` sets the
+ * configuration even if it is that already, which the system may believe of a
+ * device that has forgotten it.  USB_OK, or a
  * usb_error and a cause.  USB_ERROR_GONE with a cause that says so is also what
  * a device gives that was told to change its mode: it comes back by itself.
  * Reader's thread.
  */
 int usb_bring_up(struct transport *t, const struct usb_ident *ident,
-    int wanted_mode, usb_step_hook *hook, void *hook_arg,
+    int wanted_mode, bool anew, usb_step_hook *hook, void *hook_arg,
     struct usb_phone *out, struct cause *why);
 
 #endif

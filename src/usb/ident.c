@@ -65,6 +65,8 @@ usb_error_text(int error)
 		return "not supported";
 	case USB_ERROR_OVERFLOW:
 		return "the device sent more than was asked for";
+	case USB_ERROR_TAKEN:
+		return "it was reset or configured by another program";
 	}
 	return "an unknown error";
 }

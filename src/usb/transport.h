@@ -34,6 +34,9 @@ enum usb_error {
 	USB_ERROR_NO_MEM = -7,      /* memory or descriptors have run out */
 	USB_ERROR_UNSUPPORTED = -8, /* this source cannot do that */
 	USB_ERROR_OVERFLOW = -9,    /* the device sent more than was asked */
+	/* Another program has reset it, or set a configuration: it is there,
+	 * but no longer ours, and has forgotten whatever it was told. */
+	USB_ERROR_TAKEN = -10,
 };
 
 /* Words for a log line. */
@@ -130,6 +133,8 @@ struct transport_ops {
 	 * (0 .. interfaces-1) first, where that is a thing. */
 	int (*set_configuration)(struct transport *t, int value,
 	    int interfaces);
+	/* USB_ERROR_TAKEN also when the configuration is not (any more) the
+	 * one that was last got or set; the same holds for start(). */
 	int (*claim)(struct transport *t, int interface);
 	int (*clear_halt)(struct transport *t, uint8_t endpoint);
 
@@ -153,7 +158,8 @@ struct transport_ops {
 	 * bytes at offset 0, now the caller's; reads come in the order of the
 	 * bus.  0: interrupted, or `timeout_ms` (-1: none) are over.  Negative:
 	 * a usb_error; after a STALL the pipe has been cleared and reading may
-	 * go on, all else is final.  Reader's thread.
+	 * go on, all else is final.  USB_ERROR_TAKEN comes within a second,
+	 * whether or not anything is sent.  Reader's thread.
 	 */
 	int (*read)(struct transport *t, struct chunk **out, int timeout_ms);
 

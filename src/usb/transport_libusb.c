@@ -53,6 +53,41 @@ local_fail(struct local_transport *t, int error)
 	libusb_interrupt_event_handler(t->ctx);
 }
 
+/* ---- Other programs ---- */
+
+int
+local_verify(struct local_transport *t)
+{
+	int value;
+
+	if (t->configuration >= 0 &&
+	    libusb_get_configuration(t->handle, &value) == 0 &&
+	    value != t->configuration)
+		return USB_ERROR_TAKEN;
+	return claim_mark_holds(&t->mark) ? USB_OK : USB_ERROR_TAKEN;
+}
+
+/*
+ * Transfers in flight end as if the device were gone when it is reset or
+ * configured, new ones fail for want of their endpoint, and so does the claim
+ * of an interface that is not there now.  A question that goes to the kernel
+ * only tells whether it really is gone.
+ */
+int
+local_explain(struct local_transport *t, int error)
+{
+	int r;
+
+	if (error == USB_ERROR_IO)
+		return local_verify(t) == USB_OK ? error : USB_ERROR_TAKEN;
+	if (error != USB_ERROR_GONE)
+		return error;
+	r = libusb_kernel_driver_active(t->handle,
+	    t->claimed >= 0 ? t->claimed : 0);
+	return r == LIBUSB_ERROR_NO_DEVICE || r == LIBUSB_ERROR_NOT_SUPPORTED
+	    ? error : USB_ERROR_TAKEN;
+}
+
 /* ---- Transfers ---- */
 
 int
@@ -101,17 +136,20 @@ control(struct transport *base, const struct usb_setup_packet *setup,
 	    setup->request_type, setup->request, setup->value, setup->index,
 	    data, setup->length, timeout_ms > 0 ? timeout_ms : 1);
 
-	return r < 0 ? local_error(r) : r;
+	return r < 0 ? local_explain(local_of(base), local_error(r)) : r;
 }
 
 static int
 get_configuration(struct transport *base)
 {
+	struct local_transport *t = local_of(base);
 	int value = 0;
-	const int r =
-	    libusb_get_configuration(local_of(base)->handle, &value);
+	const int r = libusb_get_configuration(t->handle, &value);
 
-	return r < 0 ? local_error(r) : value;
+	if (r < 0)
+		return local_explain(t, local_error(r));
+	t->configuration = value;
+	return value;
 }
 
 /* Systems without drivers in the way say that they cannot; that is fine. */
@@ -126,10 +164,15 @@ static int
 set_configuration(struct transport *base, int value, int interfaces)
 {
 	struct local_transport *t = local_of(base);
+	int r;
 
 	for (int i = 0; i < interfaces; i++)
 		detach_driver(t, i);
-	return local_error(libusb_set_configuration(t->handle, value));
+	r = libusb_set_configuration(t->handle, value);
+	if (r < 0)
+		return local_explain(t, local_error(r));
+	t->configuration = value;
+	return USB_OK;
 }
 
 static int
@@ -140,9 +183,11 @@ claim(struct transport *base, int interface)
 
 	detach_driver(t, interface);
 	r = libusb_claim_interface(t->handle, interface);
-	if (r == 0)
-		t->claimed = interface;
-	return local_error(r);
+	if (r < 0)
+		return local_explain(t, local_error(r));
+	t->claimed = interface;
+	/* In another configuration it may be another one with that number. */
+	return local_verify(t);
 }
 
 static int
@@ -158,6 +203,7 @@ reset(struct transport *base)
 	struct local_transport *t = local_of(base);
 	const int r = libusb_reset_device(t->handle);
 
+	t->explained = true; /* it was us */
 	local_fail(t, USB_ERROR_GONE);
 	/* "Not found": it is back already, as another device. */
 	return r == LIBUSB_ERROR_NOT_FOUND ? USB_OK : local_error(r);
@@ -395,7 +441,7 @@ new_transport(struct read_budget *budget, const struct usb_ident *ident)
 	t->base.ops = &ops;
 	snprintf(t->key, sizeof t->key, "%s", ident->key);
 	t->budget = budget;
-	t->claimed = -1;
+	t->claimed = t->configuration = -1;
 	chunk_list_init(&t->ready);
 	t->starved_since = MOMENT_NEVER;
 	queue_init(&t->parked);

@@ -21,6 +21,7 @@
 
 #include "actor/queue.h"
 #include "base/clock.h"
+#include "usb/claim_mark.h"
 #include "usb/read_budget.h"
 #include "actor/recycler.h"
 #include "usb/transport.h"
@@ -60,11 +61,13 @@ struct local_transport {
 	libusb_context *ctx;   /* until free(), because of interrupt() */
 	libusb_device_handle *handle;
 	int claimed; /* interface, -1: none */
+	int configuration; /* that it must be in; -1: any */
 
 	_Atomic bool interrupted;
 	_Atomic bool halted;
 	/* A usb_error after which nothing will work again; the first counts. */
 	_Atomic int failure;
+	bool explained; /* the reader has asked what is behind it */
 	/* Transfers that libusb has, of both directions. */
 	_Atomic int flying;
 
@@ -80,6 +83,9 @@ struct local_transport {
 	bool leaked;   /* transfers did not end: neither can this be freed */
 	/* Since when nothing could be submitted for want of memory. */
 	struct moment starved_since;
+	struct claim_mark mark; /* set by start() */
+	bool unchecked;         /* reads have completed since the last look */
+	struct moment check_at; /* the next one, not before that */
 
 	/* ---- Writing ---- */
 	uint8_t out;
@@ -111,6 +117,12 @@ int local_open(struct read_budget *budget, const struct usb_ident *ident,
 
 /* Ends the transport; the first failure counts.  Any thread. */
 void local_fail(struct local_transport *t, int error);
+
+/* Whether the device is, as far as can be seen, as it was when it was claimed:
+ * USB_OK or USB_ERROR_TAKEN. */
+int local_verify(struct local_transport *t);
+/* What is behind an error: another program's doing is USB_ERROR_TAKEN. */
+int local_explain(struct local_transport *t, int error);
 
 /* A transfer is handed to libusb, or libusb refuses it: one of its codes. */
 int local_submit(struct local_transport *t, struct libusb_transfer *x);

@@ -8,6 +8,9 @@
  * for: try again this soon, and give up after that long. */
 #define RETRY_MS 10
 #define STARVED_MS 10000
+/* How often, and how long after the last read, the claim is looked at: a system
+ * call in which the kernel takes no lock of the device. */
+#define CLAIM_MS 250
 /* Otherwise nothing needs a look before it says so. */
 #define IDLE_MS 60000
 
@@ -83,6 +86,7 @@ read_done(struct libusb_transfer *x)
 
 	r->chunk = NULL;
 	count_reads(t, -1);
+	t->unchecked = claim_mark_is_set(&t->mark);
 	/* One that was cancelled may have got something before. */
 	if (error == USB_OK || x->actual_length > 0)
 		append_ready(t, c, x->actual_length);
@@ -94,6 +98,18 @@ read_done(struct libusb_transfer *x)
 	    !(x->status == LIBUSB_TRANSFER_CANCELLED && t->stalled))
 		local_fail(t, error);
 	fill(t);
+}
+
+/* In this order: reads that were submitted before what follows was found well
+ * fail when it ceases to be. */
+static int
+settle(struct local_transport *t)
+{
+	fill(t);
+	if (local_failure(t) != USB_OK)
+		return local_explain(t, local_failure(t));
+	claim_mark_set(&t->mark, t->key, t->configuration, t->claimed);
+	return local_verify(t);
 }
 
 static int
@@ -124,8 +140,7 @@ local_start(struct transport *base, const struct usb_pipes *pipes,
 	}
 	read_budget_join(t->budget, &t->claim, want(t));
 	t->pool = pool;
-	fill(t);
-	return local_failure(t);
+	return settle(t);
 }
 
 bool
@@ -167,6 +182,40 @@ clear_stall(struct local_transport *t)
 	return USB_ERROR_STALL;
 }
 
+/* The first failure, with what is behind it. */
+static int
+failure(struct local_transport *t)
+{
+	const int error = local_failure(t);
+
+	if (error == USB_OK || t->explained)
+		return error;
+	t->explained = true;
+	atomic_store_explicit(&t->failure, local_explain(t, error),
+	    memory_order_relaxed);
+	return local_failure(t);
+}
+
+/*
+ * Reads that have completed may all have done so before another program took
+ * the device: then it stays silent, and nothing else tells of that.
+ */
+static void
+look_at_claim(struct local_transport *t)
+{
+	struct moment now;
+
+	if (!t->unchecked)
+		return;
+	now = clock_now();
+	if (moment_before(now, t->check_at))
+		return;
+	t->unchecked = false;
+	t->check_at = moment_after_ms(now, CLAIM_MS);
+	if (!claim_mark_holds(&t->mark))
+		local_fail(t, USB_ERROR_TAKEN);
+}
+
 /* What there is to return without waiting: 1, or a usb_error; USB_OK: nothing
  * yet. */
 static int
@@ -179,7 +228,7 @@ outcome(struct local_transport *t, struct chunk **out)
 	/* Acquire: pairs with the release in halt(). */
 	if (atomic_load_explicit(&t->halted, memory_order_acquire))
 		return USB_ERROR_GONE;
-	if (local_failure(t) != USB_OK)
+	if (failure(t) != USB_OK)
 		return local_failure(t);
 	if (t->stalled && t->reads_flying == 0)
 		return clear_stall(t);
@@ -204,7 +253,9 @@ patience(struct local_transport *t, int left)
 {
 	const bool starved = (t->reads_flying == 0 && !t->stalled) ||
 	    atomic_load_explicit(&t->parked_count, memory_order_relaxed) > 0;
-	const int limit = starved ? RETRY_MS : IDLE_MS;
+	const int limit = starved ? RETRY_MS
+	    : t->unchecked	  ? CLAIM_MS
+				  : IDLE_MS;
 
 	if (starved)
 		watch_starvation(t);
@@ -221,6 +272,7 @@ prepare(struct local_transport *t)
 	else if (t->reads_flying < t->claim.held)
 		fill(t);
 	local_writes_unpark(t);
+	look_at_claim(t);
 }
 
 int

@@ -27,6 +27,7 @@ START_TEST(a_phone_comes_up_and_goes)
 	ck_assert_int_eq(atomic_load(&r.d->state), DEVICE_READY);
 	ck_assert_int_eq(atomic_load(&r.d->step), USB_STEP_START);
 	ck_assert_int_eq(atomic_load(&r.d->mux.version), _i);
+	ck_assert(!r.fake.anew);
 	ck_assert_uint_eq(r.fake.clear_halts, 0);
 	rig_end(&r);
 	ck_assert_uint_eq(r.fake.resets, 0);
@@ -50,9 +51,13 @@ static const struct {
 	    .why = "the fake does not come up" },
 	{ .bring_up = USB_ERROR_BUSY, .end = DEVICE_END_BUSY,
 	    .why = "the fake does not come up" },
+	{ .bring_up = USB_ERROR_TAKEN, .end = DEVICE_END_TAKEN,
+	    .why = "the fake does not come up" },
 	{ .open = USB_ERROR_NO_MEM, .end = DEVICE_END_SHORT,
 	    .why = "the fake does not open" },
 	{ .start = USB_ERROR_NO_MEM, .end = DEVICE_END_SHORT,
+	    .why = "cannot start reading: " },
+	{ .start = USB_ERROR_TAKEN, .end = DEVICE_END_TAKEN,
 	    .why = "cannot start reading: " },
 	{ .start = USB_ERROR_IO, .end = DEVICE_END_FAILED,
 	    .why = "cannot start reading: " },
@@ -75,11 +80,12 @@ START_TEST(a_device_that_does_not_come_up_ends)
 }
 END_TEST
 
-START_TEST(pipes_are_cleared_after_a_bad_attempt)
+START_TEST(it_begins_anew_after_a_bad_attempt)
 {
-	r.d->clear_pipes = true;
+	r.d->anew = true;
 	rig_start(&r);
 	rig_speak(&r, 2);
+	ck_assert(r.fake.anew);
 	ck_assert_uint_eq(r.fake.clear_halts, 2);
 	rig_end(&r);
 }
@@ -446,7 +452,7 @@ main(void)
 	tcase_add_checked_fixture(tc, init, NULL);
 	tcase_add_loop_test(tc, a_device_that_does_not_come_up_ends, 0,
 	    UNIT_COUNT(failures));
-	tcase_add_test(tc, pipes_are_cleared_after_a_bad_attempt);
+	tcase_add_test(tc, it_begins_anew_after_a_bad_attempt);
 	tcase_add_test(tc, a_device_may_be_stopped_before_it_is_opened);
 	tcase_add_test(tc, a_device_may_be_stopped_while_it_is_asked);
 	tcase_add_test(tc, an_unknown_version_ends_it);

@@ -24,6 +24,7 @@ struct fake {
 	const char *serial;
 	int serial_index;
 	int current; /* configuration */
+	bool anew;
 	/* Script: call number `fail_at` (from 1) answers fail_error; with
 	 * `fail_on` also all behind it. */
 	int fail_at, fail_error;
@@ -200,7 +201,8 @@ static int
 bring_up(struct fake *f, int mode, struct usb_phone *out, struct cause *why)
 {
 	why->text[0] = '\0';
-	return usb_bring_up(&f->base, &ident, mode, on_step, f, out, why);
+	return usb_bring_up(&f->base, &ident, mode, f->anew, on_step, f, out,
+	    why);
 }
 
 START_TEST(good_phone)
@@ -237,6 +239,13 @@ START_TEST(configuration_is_left_alone)
 	ck_assert_int_eq(bring_up(&f, 1, &p, &why), USB_OK);
 	ck_assert_int_eq(f.set_to, -1);
 	ck_assert_int_eq(f.mode_set, 0);
+
+	/* Unless it failed in it, for what the system knows of it may be old. */
+	f = phone();
+	f.current = 4;
+	f.anew = true;
+	ck_assert_int_eq(bring_up(&f, 1, &p, &why), USB_OK);
+	ck_assert_int_eq(f.set_to, 4);
 
 	/* Unconfigured: no driver sits on anything. */
 	f = phone();
@@ -330,14 +339,15 @@ END_TEST
 
 static const int errors[] = { USB_ERROR_TIMEOUT, USB_ERROR_STALL,
 	USB_ERROR_GONE, USB_ERROR_IO, USB_ERROR_BUSY, USB_ERROR_ACCESS,
-	USB_ERROR_NO_MEM, USB_ERROR_UNSUPPORTED, USB_ERROR_OVERFLOW };
+	USB_ERROR_NO_MEM, USB_ERROR_UNSUPPORTED, USB_ERROR_OVERFLOW,
+	USB_ERROR_TAKEN };
 
 /* Whichever call fails, alone or with all behind it, with whatever error:
  * the attempt ends, and says why unless it succeeds. */
 START_TEST(every_call_fails)
 {
-	const int error = errors[_i % 9];
-	const bool fail_on = _i >= 9;
+	const int error = errors[_i % 10];
+	const bool fail_on = _i >= 10;
 	struct usb_phone p;
 	struct cause why;
 	struct fake f = phone();
@@ -365,7 +375,7 @@ START_TEST(every_call_fails)
 	}
 	/* What is gone is gone; a stall here and there is survived, but not
 	 * where it is the configuration or the claim. */
-	if (error == USB_ERROR_GONE)
+	if (error == USB_ERROR_GONE || error == USB_ERROR_TAKEN)
 		ck_assert_int_eq(good, 0);
 	if (error == USB_ERROR_STALL && !fail_on)
 		ck_assert_int_ge(good, calls / 2);
@@ -391,7 +401,7 @@ END_TEST
 
 START_TEST(words)
 {
-	for (int e = -9; e <= 0; e++)
+	for (int e = -10; e <= 0; e++)
 		ck_assert_str_ne(usb_error_text(e), "an unknown error");
 	for (int s = USB_STEP_OPEN; s <= USB_STEP_START; s++)
 		ck_assert_str_ne(usb_step_name((enum usb_step)s), "unknown");
@@ -411,7 +421,7 @@ main(void)
 	tcase_add_test(tc, only_ncm);
 	tcase_add_test(tc, mode_is_changed);
 	tcase_add_test(tc, serials);
-	tcase_add_loop_test(tc, every_call_fails, 0, 18);
+	tcase_add_loop_test(tc, every_call_fails, 0, 20);
 	tcase_add_test(tc, a_step_ends);
 	tcase_add_test(tc, words);
 	suite_add_tcase(s, tc);

@@ -283,7 +283,7 @@ START_TEST(brought_up)
 	fake_on_control(fake_plug(&phone), phone_control);
 	ck_assert_int_eq(s->ops->open(s, &ident, &t, &why), USB_OK);
 	ck_assert_int_eq(
-	    usb_bring_up(t, &ident, 0, NULL, NULL, &p, &why), USB_OK);
+	    usb_bring_up(t, &ident, 0, false, NULL, NULL, &p, &why), USB_OK);
 	ck_assert_str_eq(p.udid, "AB");
 	ck_assert_int_eq(fake_counts().configuration, 4);
 	ck_assert_int_eq(fake_counts().detached, 1);

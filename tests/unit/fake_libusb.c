@@ -59,18 +59,33 @@ fake_plug_as(const struct fake_spec *spec,
 	return d;
 }
 
-void
-fake_unplug(struct fake_device *d)
+static void
+end_transfers(struct fake_device *d)
 {
 	struct fake_transfer *t;
 
-	pthread_mutex_lock(&fake.lock);
-	d->plugged = false;
 	while ((t = list_take_first(&d->reads)) != NULL)
 		fake_complete(t, LIBUSB_TRANSFER_NO_DEVICE, 0);
 	while ((t = list_take_first(&d->writes)) != NULL)
 		fake_complete(t, LIBUSB_TRANSFER_NO_DEVICE, 0);
+}
+
+void
+fake_unplug(struct fake_device *d)
+{
+	pthread_mutex_lock(&fake.lock);
+	d->plugged = false;
+	end_transfers(d);
 	tell_contexts();
+	pthread_mutex_unlock(&fake.lock);
+}
+
+void
+fake_reconfigure(struct fake_device *d, int configuration)
+{
+	pthread_mutex_lock(&fake.lock);
+	d->configuration = configuration;
+	end_transfers(d);
 	pthread_mutex_unlock(&fake.lock);
 }
 
@@ -88,6 +103,7 @@ SETTER(fake_set_memory, long, memory)
 SETTER(fake_set_slowness, int, slowness)
 SETTER(fake_set_claim, int, claim_error)
 SETTER(fake_set_claim_of, int, claim_of)
+SETTER(fake_set_configuring, int, configuring_error)
 SETTER(fake_set_stuck, int, stuck)
 SETTER(fake_set_reset, int, reset_error)
 

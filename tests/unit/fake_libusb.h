@@ -35,6 +35,11 @@ struct fake_device *fake_plug_as(const struct fake_spec *spec,
     const struct libusb_config_descriptor *const *configurations);
 /* Transfers end with NO_DEVICE.  The pointer stays good. */
 void fake_unplug(struct fake_device *d);
+/*
+ * Another program sets its configuration (its own again: or resets it): what is
+ * in flight ends with NO_DEVICE, though the device stays.
+ */
+void fake_reconfigure(struct fake_device *d, int configuration);
 
 /* ---- The host: the next calls answer so; 0 again is well ---- */
 
@@ -50,6 +55,8 @@ void fake_set_slowness(int ms);
 void fake_set_claim(int error);
 /* Only claiming this interface says so; -1: any. */
 void fake_set_claim_of(int interface);
+/* What setting a configuration says: another program holds an interface. */
+void fake_set_configuring(int error);
 void fake_set_reset(int error);
 /* This interface stalls what would give it another setting; -1: none. */
 void fake_set_stuck(int interface);

@@ -82,6 +82,7 @@ extern struct fake_state {
 	struct fake_counts counts;
 	bool has_hotplug;
 	int init_error, open_error, claim_error, claim_of, reset_error;
+	int configuring_error;
 	int stuck, slowness;
 	long memory, memory_used;
 } fake;

@@ -98,6 +98,12 @@ libusb_set_configuration(libusb_device_handle *h, int configuration)
 
 	poll(NULL, 0, fake.slowness);
 	pthread_mutex_lock(&fake.lock);
+	if (fake.configuring_error != 0) {
+		const int error = fake.configuring_error;
+
+		pthread_mutex_unlock(&fake.lock);
+		return error;
+	}
 	RULE(d->transfer == NULL || fake.counts.claims == 0);
 	fake.counts.configuration = configuration;
 	fake.counts.set_configurations++;
@@ -110,8 +116,11 @@ libusb_set_configuration(libusb_device_handle *h, int configuration)
 int
 libusb_kernel_driver_active(libusb_device_handle *h, int interface)
 {
-	(void)h;
-	return interface == 0;
+	int error;
+
+	pthread_mutex_lock(&fake.lock);
+	error = unlock(h->device->d);
+	return error != 0 ? error : interface == 0;
 }
 
 int

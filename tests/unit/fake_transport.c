@@ -329,7 +329,7 @@ static const struct transport_ops ops = {
 
 int
 usb_bring_up(struct transport *t, const struct usb_ident *ident,
-    int wanted_mode, usb_step_hook *hook, void *hook_arg,
+    int wanted_mode, bool anew, usb_step_hook *hook, void *hook_arg,
     struct usb_phone *out, struct cause *why)
 {
 	struct fake *f = fake_of(t)->f;
@@ -341,6 +341,7 @@ usb_bring_up(struct transport *t, const struct usb_ident *ident,
 		hook(hook_arg, (enum usb_step)step);
 	pthread_mutex_lock(&f->lock);
 	error = f->bring_up_error;
+	f->anew = anew;
 	pthread_mutex_unlock(&f->lock);
 	if (error != USB_OK) {
 		cause_set(why, "the fake does not come up");

@@ -69,6 +69,7 @@ struct fake {
 	unsigned answered; /* of them, after the first look */
 	bool looked;
 	bool holds_looks; /* no look ends */
+	bool anew; /* as the last bring-up was asked for */
 };
 
 void fake_init(struct fake *f, const char *key);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef MUXD_USB_CLAIM_MARK_H
+#define MUXD_USB_CLAIM_MARK_H
+
+/*
+ * Whether a claimed interface has been ours without a break.
+ *
+ * Linux takes an interface from a program when another one resets the device
+ * or sets a configuration, even the same one, and gives it back without a word
+ * to the next transfer (usbfs, drivers/usb/core/devio.c: checkintf()).  What is
+ * in flight meanwhile fails.  But when all of it had just been completed, nothing
+ * does, and the device has forgotten a session that the program goes on with.
+ *
+ * What shows it is the link from the interface to its driver in /sys: it is made
+ * when the interface is claimed, and another one, with another inode, when it
+ * is claimed again.
+ *
+ * Belongs to one thread.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct claim_mark {
+	char link[160];
+	uint64_t inode; /* 0: it cannot be told */
+};
+
+/* Where the system has its USB devices; a test has them elsewhere. */
+extern const char *claim_mark_root;
+
+/*
+ * Remembers the claim as it is now.  `key` is the device's as the kernel names
+ * it, BUS-PORT.PORT.
+ */
+void claim_mark_set(struct claim_mark *m, const char *key, int configuration,
+    int interface);
+
+/* False: the interface was lost since, or is not claimed.  True where that
+ * cannot be told. */
+bool claim_mark_holds(const struct claim_mark *m);
+
+static inline bool
+claim_mark_is_set(const struct claim_mark *m)
+{
+	return m->inode != 0;
+}
+
+#endif
