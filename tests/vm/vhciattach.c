@@ -57,23 +57,37 @@ free_port_in(FILE *table, const char *hub)
 }
 
 static int
+free_port_of(unsigned controller, const char *hub)
+{
+	char path[sizeof CONTROLLER + 16];
+	FILE *table;
+	int port;
+
+	snprintf(path, sizeof path,
+	    controller == 0 ? "%sstatus" : "%sstatus.%u", CONTROLLER,
+	    controller);
+	table = fopen(path, "r");
+	if (table == NULL)
+		return -1;
+	port = free_port_in(table, hub);
+	fclose(table);
+	return port;
+}
+
+/*
+ * Each time at the next controller.  Its hub sees to one device at a time; and
+ * a device that came into the port that its like has just left would be taken
+ * for that one, before the hub has looked at the port.
+ */
+static int
 free_port(uint32_t speed)
 {
+	static unsigned next;
 	const char *hub = speed >= USBIP_SPEED_SUPER ? "ss" : "hs";
 	int port = -1;
 
-	for (int i = 0; i < CONTROLLERS && port < 0; i++) {
-		char path[sizeof CONTROLLER + 16];
-		FILE *table;
-
-		snprintf(path, sizeof path, i == 0 ? "%sstatus" : "%sstatus.%d",
-		    CONTROLLER, i);
-		table = fopen(path, "r");
-		if (table == NULL)
-			break;
-		port = free_port_in(table, hub);
-		fclose(table);
-	}
+	for (int i = 0; i < CONTROLLERS && port < 0; i++)
+		port = free_port_of(next++ % CONTROLLERS, hub);
 	return port;
 }
 
