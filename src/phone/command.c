@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "phone/farm.h"
+#include "phone/hex.h"
 #include "phone/phone.h"
 
 #define ARGS_MAX 8 /* the command's name included */
@@ -125,41 +126,13 @@ do_resume(struct call *c)
 	set_stall(c, false);
 }
 
-static int
-digit(char c)
-{
-	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-	const char *at = c != '\0' ? strchr(digits, c) : NULL;
-
-	return at != NULL ? (int)(at - digits) % 16 : -1;
-}
-
-/* Turns hexadecimal text into bytes, in its own place.  How many, or -1. */
-static long
-unhex(char *text)
-{
-	const size_t len = strlen(text);
-
-	if (len % 2 != 0)
-		return -1;
-	for (size_t i = 0; i < len / 2; i++) {
-		const int high = digit(text[2 * i]);
-		const int low = digit(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return -1;
-		text[i] = (char)(high << 4 | low);
-	}
-	return (long)(len / 2);
-}
-
 /* The words are the client's line, which is ours to write to. */
 static void
 do_inject(struct call *c)
 {
 	char nothing[1] = "";
 	char *bytes = c->arg[0] != NULL ? c->arg[0] : nothing;
-	const long len = unhex(bytes);
+	const long len = hex_read(bytes);
 	struct device *d;
 	int result;
 

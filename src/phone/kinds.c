@@ -11,6 +11,7 @@
 
 static const struct kind *const kinds[] = {
 	&kind_phone, &kind_sourcesink, &kind_acm, &kind_hid, &kind_dfu,
+	&kind_scm,
 };
 
 const struct kind *
@@ -23,8 +24,8 @@ kinds_find(const char *text, struct cause *why)
 		    strncmp(kinds[i]->name, text, len) == 0)
 			return kinds[i];
 	cause_set(why,
-	    "--device: '%.*s' is none of phone, sourcesink, cdc-acm, hid and "
-	    "dfu", (int)len, text);
+	    "--device: '%.*s' is none of phone, sourcesink, cdc-acm, hid, "
+	    "dfu and scm", (int)len, text);
 	return NULL;
 }
 

@@ -20,7 +20,8 @@
 
 #include "phone/device.h"
 
-extern const struct kind kind_acm, kind_dfu, kind_hid, kind_sourcesink;
+extern const struct kind kind_acm, kind_dfu, kind_hid, kind_scm,
+    kind_sourcesink;
 
 /* By the name in front of a colon or the end; NULL: none such, and a cause. */
 const struct kind *kinds_find(const char *text, struct cause *why);

@@ -51,7 +51,7 @@ print_help(void)
 	     "  -n, --phones COUNT     how many phones (1; 0 beside --device)\n"
 	     "      --device KIND[:OPTION,...]\n"
 	     "                         one more device, repeatable: phone,\n"
-	     "                         sourcesink, cdc-acm, hid, dfu\n"
+	     "                         sourcesink, cdc-acm, hid, dfu, scm\n"
 	     "  -l, --listen ADDRESS   HOST:PORT or unix:PATH, repeatable\n"
 	     "                         (" DEFAULT_ADDRESS ")\n"
 	     "      --gadget[=OPTION,...]\n"

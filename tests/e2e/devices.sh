@@ -40,7 +40,7 @@ step "options that make no sense are refused in a sentence"
 refused() { # OPTION-TEXT CAUSE
 	contains "$(must_fail muxphone -l "unix:$DIR/none" --device "$1")" "$2"
 }
-refused printer "'printer' is none of phone, sourcesink, cdc-acm, hid and dfu"
+refused printer "'printer' is none of phone, sourcesink, cdc-acm, hid, dfu and scm"
 refused hid:interval=x "interval: 'x' is no number from 1 to 10000"
 refused sourcesink:loop=2 "loop: takes no value"
 refused phone:loop "a phone has no options here"

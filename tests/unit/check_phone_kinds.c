@@ -25,7 +25,7 @@ START_TEST(names)
 	ck_assert_ptr_null(kinds_find(":hid", &why));
 	ck_assert_ptr_null(kinds_find("hidden:x", &why));
 	ck_assert_str_eq(why.text, "--device: 'hidden' is none of phone, "
-	    "sourcesink, cdc-acm, hid and dfu");
+	    "sourcesink, cdc-acm, hid, dfu and scm");
 	usb_expect_no_device(&kind_phone, "window=255",
 	    "--device phone: window: '255' is no number from 256 to 16776960");
 	usb_expect_no_device(&kind_phone, "udid=ab",
