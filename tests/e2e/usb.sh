@@ -24,6 +24,8 @@ real_libusb=${MUXD_TEST_BUS:+yes}
 
 # Where the devices are: addresses, separated by blanks.
 servers=unix:$PHONES
+# Or what is simulated in each program: what --virtual says.
+virtual=() virtual_control=
 
 # ---- Devices ---------------------------------------------------------------
 
@@ -51,6 +53,20 @@ kernel_imports() {
 
 imported() { # COUNT
 	[ "$(lsusb -d 0525:a4a0 | wc -l)" = "$1" ]
+}
+
+# simulate KIND[=COUNT][,OPTION]...: devices in each program that starts from
+# now on.  The last one's account is in $REPORT; with $virtual_control set to
+# $PHONE_CONTROL, `phone` speaks to the only one.
+simulate() {
+	[ -z "$real_libusb" ] || skip "no program has the USB of this machine"
+	servers=
+	virtual=("$@")
+}
+
+# Microseconds of processor time that the program's devices have had.
+simulated_us() {
+	phone threads | jq .cpu_us
 }
 
 # beside_ready NAME COMMAND...: a process beside the test that has said that it
@@ -99,16 +115,31 @@ under=()
 launcher=yes
 
 preloading() {
-	local server
+	local each
 	if [ "$launcher" = yes ]; then
 		under=(usbnet -l "$usb_library")
-		for server in $servers; do
-			under+=(-h "$server")
+		for each in $servers; do
+			under+=(-h "$each")
 		done
+		for each in "${virtual[@]}"; do
+			under+=(--virtual "$each" --virtual-report "$REPORT")
+		done
+		[ -z "$virtual_control" ] ||
+		    under+=(--virtual-control "$virtual_control")
 		under+=(--)
 	else
-		under=(env LD_PRELOAD="$usb_library" USBNET_SERVERS="$servers")
+		by_environment
+		under+=(LD_PRELOAD="$usb_library")
 	fi
+}
+
+# What the launcher tells the library.
+by_environment() {
+	under=(env USBNET_SERVERS="$servers")
+	[ "${#virtual[@]}" = 0 ] || under+=(USBNET_VIRTUAL="${virtual[*]}"
+	    USBNET_VIRTUAL_MODULE="$top_builddir/src/virtual/.libs/usbnet-virtual.so"
+	    USBNET_VIRTUAL_REPORT="$REPORT"
+	    USBNET_VIRTUAL_CONTROL="$virtual_control")
 }
 
 # One of our own programs with usbnet's libusb.  The launcher preloads it; a
@@ -120,7 +151,8 @@ for_ours() {
 	elif [ "$MUXD_SANITIZE" = no ]; then
 		preloading
 	else
-		under=(env LD_LIBRARY_PATH="$usb_libs" USBNET_SERVERS="$servers")
+		by_environment
+		under+=(LD_LIBRARY_PATH="$usb_libs")
 	fi
 }
 
@@ -131,8 +163,8 @@ for_foreign() {
 	elif [ -z "$runtime" ]; then
 		preloading
 	else
-		under=(env LD_PRELOAD="$runtime $usb_library"
-		    USBNET_SERVERS="$servers"
+		by_environment
+		under+=(LD_PRELOAD="$runtime $usb_library"
 		    ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0")
 	fi
 }
@@ -175,6 +207,44 @@ must_end() {
 	must_await "$2" gone "$1"
 	wait "$1" || status=$?
 	equals "${3:-0}" "$status" "exit status"
+}
+
+# ---- Debian's usbmuxd ------------------------------------------------------
+
+# It knows one socket, under /run, and one place for records; here they are
+# directories of this test's.
+need_usbmuxd() {
+	need_foreign
+	need idevice_id unshare
+	# As ./quickstart has unpacked it, or as it is installed; not muxd's own
+	# link of that name.
+	usbmuxd=$top_builddir/stock/usr/sbin/usbmuxd
+	[ -x "$usbmuxd" ] || usbmuxd=/usr/sbin/usbmuxd
+	"$usbmuxd" --version 2>&1 | grep -q '^usbmuxd 1' ||
+	    skip "the usbmuxd of libimobiledevice is not installed"
+	if [ "$(id -u)" = 0 ]; then own=(unshare -m); else own=(unshare -rm); fi
+	"${own[@]}" mount -t tmpfs none /run 2>/dev/null ||
+	    skip "no file system of one's own can be had here"
+	mkdir "$DIR/run" "$DIR/lib"
+	SOCKET=$DIR/run/usbmuxd
+	export USBMUXD_SOCKET_ADDRESS=UNIX:$SOCKET
+}
+
+start_usbmuxd() {
+	for_foreign
+	# shellcheck disable=SC2016 # for the inner shell
+	"${own[@]}" "${under[@]}" sh -c '
+		mount --bind "$1" /run && mount --bind "$2" /var/lib || exit 1
+		shift 2
+		exec "$@"' sh "$DIR/run" "$DIR/lib" "$usbmuxd" -f -v -p \
+		>"$DIR/usbmuxd.log" 2>&1 &
+	usbmuxd_pid=$!
+	started+=("$usbmuxd_pid")
+}
+
+# The UDIDs that its clients are told, one a line.
+listed_are() { # UDIDS
+	[ "$(idevice_id -l | sort)" = "$1" ]
 }
 
 # ---- The end ---------------------------------------------------------------
