@@ -32,6 +32,7 @@ class Bench:
     def __init__(self, options, setup):
         self.options, self.setup = options, setup
         self.kinds = ["muxd"]
+        self.descriptors = raise_descriptors()
         if setup.stock is not None and "stock" in options.daemons:
             self.kinds.append("stock")
         self.results = {}       # case: kind: list of figures
@@ -43,8 +44,8 @@ class Bench:
                 "-w", str(scenario.warm_up), "-d", str(self.options.seconds), "-p",
                 str(daemon.process.pid), "--patience", str(PATIENCE),
                 "-t", str(self.options.threads)]
-        if self.setup.apart() is not None:
-            argv += ["--apart", self.setup.apart()]
+        if daemon.apart() is not None:
+            argv += ["--apart", daemon.apart()]
         for group in case.groups():
             argv += ["-g", group]
         if scenario.stall:
@@ -57,7 +58,7 @@ class Bench:
                     self.when_connected(load, daemon, scenario.stall)
                 out, err = load.communicate(
                     timeout=scenario.warm_up + self.options.seconds +
-                    PATIENCE + 10)
+                    PATIENCE + 10 + case.phones * case.conns / 100)
             except subprocess.TimeoutExpired as error:
                 raise Failed("the load hangs") from error
             finally:
@@ -89,7 +90,7 @@ class Bench:
                 result = self.measure(daemon, case)
                 daemon.phones.stop_shrinking()
                 daemon.phones.look()
-            found = figures.of_run(result, self.setup.bus)
+            found = figures.of_run(result, daemon.bus)
             found["violations"] = daemon.phones.violations()
             found["ended"] = int(daemon.in_time)
             return found
@@ -107,6 +108,11 @@ class Bench:
         done, started = 0, time.monotonic()
         total = len(chosen) * self.options.runs * len(self.kinds)
         for case in chosen:
+            if case.descriptors() > self.descriptors:
+                total -= self.options.runs * len(self.kinds)
+                print(f"{case}: not run, it needs {case.descriptors()} "
+                      "descriptors")
+                continue
             runs = self.results[case] = {kind: [] for kind in self.kinds}
             for _ in range(self.options.runs):
                 for kind in self.kinds:
@@ -214,7 +220,6 @@ def main():
         print("\n".join(map(str, chosen)))
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    descriptors = raise_descriptors()
     setup = Setup(options)
     bench = Bench(options, setup)
     minutes = sum(cases.SCENARIOS[case.scenario].warm_up + options.seconds +
@@ -223,7 +228,7 @@ def main():
     print(f"{len(chosen)} cases, {options.runs} runs each of "
           f"{' and '.join(bench.kinds)} on the bus `{options.bus}', "
           f"{f'{options.delay:g} ms away, ' if options.delay else ''}"
-          f"{descriptors} descriptors a process: about {minutes:.0f} min")
+          f"{bench.descriptors} descriptors a process: about {minutes:.0f} min")
     if "stock" in options.daemons and setup.stock is None:
         print("Debian's usbmuxd is not there (./quickstart check unpacks it),"
               " or no file system can be mounted: muxd alone")

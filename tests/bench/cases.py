@@ -39,6 +39,7 @@ class Scenario:
     least: int = 1      # phones
     stall: int = 0      # that phone, once all are connected
     warm_up: float = 0.3
+    bus: str = ""       # always this one
 
 
 BESIDE = "echo:echo,size=64,phones=1-3 down:down,phones=1-3"
@@ -57,8 +58,9 @@ SCENARIOS = {
     # What is set once at the start may still fire within the first second.
     "idle": Scenario("", "phones, and nobody who wants anything of them",
                      warm_up=2.5),
+    # Not the phones' memory, too.
     "quiet": Scenario("quiet:quiet,conns={c}", "clients that say nothing",
-                      warm_up=2.5),
+                      warm_up=2.5, bus="usbip"),
     "drain": Scenario("drain:drain,conns={c}",
                       "the wait for new data after a standstill"),
     "drain+load": Scenario("drain:drain,phones=1 up:up,phones=2-4 "
@@ -97,16 +99,21 @@ class Case:
 
     def groups(self):
         """The values of muxbench's -g."""
-        text = SCENARIOS[self.scenario].groups
+        text = SCENARIOS[self.scenario].groups if self.conns else ""
         return text.format(c=self.conns).split()
+
+    def descriptors(self):
+        """How many a daemon may need at once, when it needs many."""
+        own = 2 * self.phones * self.conns + 4 * self.phones
+        return own + own // 16 + 100    # muxd keeps some back
 
     def wire(self):
         """MB/s of payload that its phones' wires carry each way, or None."""
         pace = PACES[self.pace]
         return pace * PAYLOAD * self.phones / 1e6 if pace else None
 
-    def bus(self):
-        """What phones must be like; cases that agree share nothing else."""
+    def phone(self):
+        """How many phones there are, their pace and their window."""
         return (self.phones, PACES[self.pace], WINDOWS[self.window][0])
 
 
@@ -158,7 +165,8 @@ SCALE = [
     ("download upload echo-64", "1 16 64 256", "1 16", "free", "normal"),
     ("connect", "1 16 64 256", "1", "free", "normal"),
     ("idle", "1 16 64 256", "0", "free", "normal"),
-    ("quiet", "64", "16 156", "free", "normal"),
+    ("quiet", "1 64", "0", "free", "normal"),
+    ("quiet", "64", "16 64 128 156", "free", "normal"),
 ]
 
 USBIP = [

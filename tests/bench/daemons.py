@@ -19,6 +19,8 @@ import tempfile
 import threading
 import time
 
+from cases import SCENARIOS
+
 START_SECONDS = 30      # until all phones are listed
 STOP_SECONDS = 5        # from SIGTERM to the end; after that SIGKILL
 DESCRIPTORS = 65536     # for thousands of clients, where that is allowed
@@ -211,9 +213,9 @@ def speed(pace):
 class Farm(Phones):
     """muxphone, a process of its own."""
 
-    def __init__(self, setup, directory, case_bus):
+    def __init__(self, setup, directory, phone):
         super().__init__(directory)
-        count, pace, window = case_bus
+        count, pace, window = phone
         self.way = None
         self.address = own = "unix:" + os.path.join(directory, "phones")
         if setup.delay:
@@ -270,9 +272,9 @@ class Farm(Phones):
 class Inside(Phones):
     """Phones that are simulated in the daemon's own process."""
 
-    def __init__(self, directory, case_bus):
+    def __init__(self, directory, phone):
         super().__init__(directory)
-        count, pace, window = case_bus
+        count, pace, window = phone
         self.kind = f"phone={count},window={window},speed={speed(pace)}"
         if pace:
             self.kind += f",pace={pace}"
@@ -330,6 +332,7 @@ class Daemon:
 
     def __init__(self, setup, kind, case):
         self.kind, self.case, self.setup = kind, case, setup
+        self.bus = setup.bus_of(case)
         self.directory = tempfile.mkdtemp(prefix="muxd-bench.")
         self.socket = os.path.join(self.directory, "run", "usbmuxd")
         for name in ("run", "lib", "records"):
@@ -349,7 +352,10 @@ class Daemon:
 
     def start(self):
         """Until the daemon lists all phones."""
-        self.phones = self.setup.phones(self.directory, self.case.bus())
+        if self.bus == "virtual":
+            self.phones = Inside(self.directory, self.case.phone())
+        else:
+            self.phones = Farm(self.setup, self.directory, self.case.phone())
         self.process = Process(self.command(), os.path.join(
             self.directory, "daemon.log"))
         await_true(f"{self.case.phones} phones", self.setup.patience,
@@ -372,9 +378,13 @@ class Daemon:
         words = [self.setup.muxd, "-f", "-S", self.socket, "-P", "NONE",
                  "-C", os.path.join(self.directory, "records"),
                  "--control", "NONE"]
-        if self.setup.bus == "usbip":
+        if self.bus == "usbip":
             return words + ["--no-usb", "--usbip", self.phones.address]
         return self.setup.under(self.phones) + words
+
+    def apart(self):
+        """How names of threads begin that are none of the daemon's."""
+        return "virtual-" if self.bus == "virtual" else None
 
     def stop(self):
         """Ends all that was started; violations are known then."""
@@ -402,11 +412,9 @@ class Setup:
         self.patience = options.patience * int(
             os.environ.get("MUXD_TEST_PATIENCE", "1"))
 
-    def phones(self, directory, case_bus):
-        """Phones for one run."""
-        if self.bus == "virtual":
-            return Inside(directory, case_bus)
-        return Farm(self, directory, case_bus)
+    def bus_of(self, case):
+        """Where that case's phones are."""
+        return SCENARIOS[case.scenario].bus or self.bus
 
     def under(self, phones):
         """The words before a program with usbnet's libusb."""
@@ -414,7 +422,3 @@ class Setup:
                 os.path.join(self.build,
                              "src/usbnet/.libs/libusb-1.0.so.0"),
                 *phones.launcher(), "--"]
-
-    def apart(self):
-        """How names of threads begin that are none of the daemon's."""
-        return "virtual-" if self.bus == "virtual" else None
