@@ -78,6 +78,20 @@ mailbox_post(struct mailbox *mb, struct msg *m)
 	return pushed != QUEUE_REFUSED;
 }
 
+/* The same, but an owner who sleeps (QUEUE_WAKE) is not woken: the caller does
+ * that, with mailbox_wake_owner(), or acts for the owner (actor/baton.h). */
+static inline enum queue_push
+mailbox_offer(struct mailbox *mb, struct msg *m)
+{
+	return queue_push(&mb->queue, &m->node);
+}
+
+static inline void
+mailbox_wake_owner(struct mailbox *mb)
+{
+	mb->wake(mb->wake_arg);
+}
+
 /* Everything that has arrived, oldest first (msg_next()), or NULL.  The taker
  * reads a message's `next` before it lets go of the message. */
 static inline struct msg *

@@ -92,6 +92,7 @@ client_new(int fd, uint32_t number, bool admin, struct waker *waker,
 	c->ended_msg.type = MSG_CLIENT_ENDED;
 	c->stop_msg.type = MSG_CLIENT_STOP;
 	mailbox_init_waker(&c->box, waker);
+	baton_init(&c->baton);
 	connection_init(&c->conn);
 	credit_init(&c->conn.upload, UPLOAD_PACKETS, &c->box,
 	    MSG_UPLOAD_CREDIT);
@@ -239,6 +240,25 @@ client_wait(struct client *c, int events, int timeout_ms, short *revents)
 	if (c->put_by != NULL || !mailbox_idle(&c->box))
 		timeout_ms = 0;
 	poll_both(c, events, timeout_ms, revents);
+}
+
+void
+client_wait_lending(struct client *c, int events, struct moment until,
+    short *revents)
+{
+	int timeout_ms = 0;
+
+	if (c->put_by != NULL || !mailbox_idle(&c->box)) {
+		poll_both(c, events, 0, revents);
+		return;
+	}
+	if (until.ns == MOMENT_NEVER.ns)
+		timeout_ms = -1;
+	else
+		timeout_ms = moment_poll_timeout(clock_now(), until);
+	baton_lay_down(&c->baton);
+	poll_both(c, events, timeout_ms, revents);
+	baton_take_up(&c->baton, c->waker);
 }
 
 /* ---- Sending and receiving messages ---- */

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "actor/baton.h"
 #include "actor/mailbox.h"
 #include "actor/ref.h"
 #include "daemon/connection.h"
@@ -77,6 +78,7 @@ struct client {
 
 	struct mailbox box; /* read by the worker */
 	struct waker *waker; /* the worker's; a reference */
+	struct baton baton; /* of the worker, as long as it serves this client */
 
 	/* ---- The worker's ---- */
 	enum client_form form OWNED_BY(on_worker); /* of answers */
@@ -134,6 +136,11 @@ struct msg *client_next_message(struct client *c) RUNS_ON(on_worker);
 #define CLIENT_NO_SOCKET (-1)
 void client_wait(struct client *c, int events, int timeout_ms, short *revents)
     RUNS_ON(on_worker);
+
+/* The same as client_wait(), with the baton laid down meanwhile: the reader may
+ * act as the worker.  A time limit that is over is none. */
+void client_wait_lending(struct client *c, int events, struct moment until,
+    short *revents) RUNS_ON(on_worker);
 
 /* Waits for the socket alone; messages are put by.  False when the time is over
  * or the client is to end. */

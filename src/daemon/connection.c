@@ -18,6 +18,13 @@
 #include "daemon/relay.h"
 
 /*
+ * Payload that the reader itself gives to a client whose worker sleeps.  With
+ * much more than that it is better that another processor copies it while the
+ * reader reads on.
+ */
+#define ACT_BYTES 4096
+
+/*
  * How long a phone may take to answer a SYN.  Below the five seconds after
  * which client libraries give up by themselves and would see a lost daemon
  * rather than a refused connection.
@@ -75,7 +82,7 @@ begin(struct client *c, uint16_t port) RUNS_ON(on_worker)
 	conn->client_eof = conn->client_gone = conn->phone_ended = false;
 	conn->unrouted = false;
 	conn->ack_at = conn->give_up_at = MOMENT_NEVER;
-	conn->fed = 0;
+	conn->fed = conn->seen = 0;
 }
 
 /* Sends the SYN and waits for what the phone says to it.  False: no. */
@@ -168,48 +175,132 @@ wanted_events(struct client *c) RUNS_ON(on_worker)
 	return events;
 }
 
+/* When it has something to do though nothing happens. */
+static struct moment
+next_due(const struct connection *conn) RUNS_ON(on_worker)
+{
+	return moment_earlier(conn->ack_at, conn->give_up_at);
+}
+
+/*
+ * While bytes move it looks after an acknowledgement's time in any case: then
+ * what the phone answers meanwhile is in time for its ACK, and who acts for the
+ * worker need not wake it to have it wait for less.
+ */
+static struct moment
+wait_limit(struct connection *conn) RUNS_ON(on_worker)
+{
+	const uint64_t moved = conn->fed + counter_read(&conn->stats.tx_bytes);
+	struct moment until = next_due(conn);
+
+	if (moved != conn->seen)
+		until = moment_earlier(until, relay_ack_limit());
+	conn->seen = moved;
+	return until;
+}
+
 static void
 wait_for_work(struct client *c, short *revents) RUNS_ON(on_worker)
 {
-	const struct connection *conn = &c->conn;
-	const struct moment deadline =
-	    moment_earlier(conn->ack_at, conn->give_up_at);
-	const int timeout = deadline.ns == MOMENT_NEVER.ns
-	    ? -1
-	    : moment_poll_timeout(clock_now(), deadline);
+	struct connection *conn = &c->conn;
 
 	/* The bytes of a client that has left are there to be read at once. */
-	if (conn->client_gone && relay_can_upload(c))
+	if (conn->client_gone && relay_can_upload(c)) {
 		*revents = POLLIN;
-	else
-		client_wait(c, wanted_events(c), timeout, revents);
+		return;
+	}
+	conn->waits_for = wanted_events(c);
+	conn->waits_until = wait_limit(conn);
+	client_wait_lending(c, conn->waits_for, conn->waits_until, revents);
+}
+
+/* What has come is taken in, and what is due is done; `revents` is what the
+ * client's socket has reported. */
+static void
+turn(struct client *c, short revents) RUNS_ON(on_worker)
+{
+	struct connection *conn = &c->conn;
+	const uint64_t before = progress(conn);
+	struct msg *m;
+
+	while ((m = client_next_message(c)) != NULL)
+		relay_take_message(c, m);
+	relay_to_client(c);
+	if (revents & (POLLIN | POLLHUP | POLLERR))
+		relay_from_client(c);
+	if (revents & (POLLHUP | POLLERR))
+		relay_client_left(c);
+	relay_acknowledge(c);
+	relay_show(c);
+	if (progress(conn) != before)
+		conn->give_up_at = MOMENT_NEVER;
+	set_patience(c);
 }
 
 static void
 run(struct client *c) RUNS_ON(on_worker)
 {
-	struct connection *conn = &c->conn;
 	short revents = POLLIN;
 
 	while (!is_over(c)) {
-		const uint64_t before = progress(conn);
-		struct msg *m;
-
-		while ((m = client_next_message(c)) != NULL)
-			relay_take_message(c, m);
-		relay_to_client(c);
-		if (revents & (POLLIN | POLLHUP | POLLERR))
-			relay_from_client(c);
-		if (revents & (POLLHUP | POLLERR))
-			relay_client_left(c);
-		relay_acknowledge(c);
-		relay_show(c);
-		if (progress(conn) != before)
-			conn->give_up_at = MOMENT_NEVER;
-		set_patience(c);
+		turn(c, revents);
 		revents = 0;
 		if (!is_over(c))
 			wait_for_work(c, &revents);
+	}
+}
+
+/* ---- The reader in the worker's place ---- */
+
+/* True: the worker need not know. */
+static bool
+act(struct client *c) RUNS_ON(on_worker)
+{
+	struct connection *conn = &c->conn;
+
+	turn(c, 0);
+	/* The worker sleeps for longer than this acknowledgement may take. */
+	if (moment_before(conn->ack_at, conn->waits_until))
+		relay_acknowledge_now(c);
+	return !is_over(c) && conn->waits_for != CLIENT_NO_SOCKET &&
+	    (wanted_events(c) & ~conn->waits_for) == 0 &&
+	    !moment_before(next_due(conn), conn->waits_until) &&
+	    mailbox_idle(&c->box);
+}
+
+static void
+act_or_wake(struct client *c)
+{
+	bool done = false;
+
+	if (baton_borrow(&c->baton)) {
+		role_take(&on_worker);
+		done = act(c);
+		role_drop(&on_worker);
+		baton_return(&c->baton, c->waker);
+	}
+	if (!done)
+		mailbox_wake_owner(&c->box);
+}
+
+void
+connection_deliver(struct client *c, struct chunk *packet)
+{
+	const bool small = packet->packet_len <= ACT_BYTES;
+
+	packet->msg.type = MSG_RECEIVED;
+	switch (mailbox_offer(&c->box, &packet->msg)) {
+	case QUEUE_REFUSED:
+		chunk_put(packet); /* the client has just ended */
+		break;
+	case QUEUE_ADDED:
+		break;
+	case QUEUE_WAKE:
+		if (small)
+			act_or_wake(c);
+		else
+			mailbox_wake_owner(&c->box);
+		break;
 	}
 }
 

@@ -88,6 +88,11 @@ struct connection {
 	bool phone_ended OWNED_BY(on_worker); /* nothing more will come */
 	bool unrouted OWNED_BY(on_worker); /* the reader has let go of it */
 	struct moment ack_at OWNED_BY(on_worker);
+	/* What its worker waits for: poll()'s events (or CLIENT_NO_SOCKET), and
+	 * until when. */
+	int waits_for OWNED_BY(on_worker);
+	struct moment waits_until OWNED_BY(on_worker);
+	uint64_t seen OWNED_BY(on_worker); /* moved when it last went to wait */
 	struct moment give_up_at OWNED_BY(on_worker);
 	uint64_t fed OWNED_BY(on_worker); /* bytes received of the device */
 };
@@ -95,6 +100,13 @@ struct connection {
 void connection_init(struct connection *conn);
 /* When nobody has the client any more. */
 void connection_fini(struct connection *conn);
+
+/*
+ * Gives a packet with its port to the worker of the connection, or acts as the
+ * worker if it sleeps and the packet is small.  Takes the packet in any case.
+ * Reader.
+ */
+void connection_deliver(struct client *c, struct chunk *packet);
 
 /* A packet of this connection has been sent, or thrown away.  Any thread. */
 void connection_packet_back(struct connection *conn, struct packet *p);

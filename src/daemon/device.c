@@ -82,6 +82,7 @@ device_new(uint32_t id, struct usb_source *source,
 	init_messages(d);
 	mailbox_init(&d->reader_box, wake_reader, d);
 	mailbox_init_waker(&d->writer_box, d->writer_waker);
+	baton_init(&d->writer_baton);
 	credit_init(&d->write_credit, WRITES_IN_FLIGHT, &d->writer_box,
 	    MSG_WRITE_CREDIT);
 	chunk_pool_init(&d->pool, SPARE_CHUNKS);

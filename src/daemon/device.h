@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "actor/baton.h"
 #include "actor/chunk.h"
 #include "actor/counter.h"
 #include "actor/credit.h"
@@ -78,6 +79,13 @@ struct mux_state {
 	_Atomic uint16_t rx_seq; /* last seen; relaxed, any value will do */
 };
 
+/* What a writer has taken from its mailbox and not yet sent. */
+struct outbox {
+	struct msg *first; /* frames, the oldest first */
+	struct msg **end;
+	bool stop; /* send what there is, then end */
+};
+
 struct device {
 	struct ref refs;
 
@@ -107,6 +115,7 @@ struct device {
 	_Atomic(struct transport *) transport;
 	struct mailbox writer_box;
 	struct waker *writer_waker;
+	struct baton writer_baton;
 	struct credit write_credit;
 	/* RSTs for strays that have not left; relaxed.  Added to by the reader,
 	 * taken from by whoever is done with one. */
@@ -116,6 +125,9 @@ struct device {
 	_Atomic int step;  /* enum usb_step; the same */
 	struct device_stats stats;
 	struct mux_state mux;
+
+	/* ---- The writer's ---- */
+	struct outbox outbox OWNED_BY(on_writer);
 
 	/* ---- The reader's ---- */
 	struct chunk_pool pool; /* chunk_put() from any thread */
@@ -154,5 +166,10 @@ void device_give_port(struct device *d, uint16_t port) RUNS_ON(on_manager);
 /* Entry points of the two threads; `arg` is the device. */
 void *reader_main(void *arg);
 void *writer_main(void *arg);
+
+/* Gives a frame to the writer, or acts as the writer if it sleeps and its work
+ * does not block.  False: the writer has ended, `m` is the caller's.  Any thread
+ * with a reference. */
+bool writer_post(struct device *d, struct msg *m);
 
 #endif

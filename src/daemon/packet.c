@@ -59,6 +59,6 @@ void
 packet_post(struct packet *p, struct device *device)
 {
 	p->device = device;
-	if (!mailbox_post(&device->writer_box, &p->tx.msg))
+	if (!writer_post(device, &p->tx.msg))
 		p->tx.done(&p->tx, USB_ERROR_GONE);
 }

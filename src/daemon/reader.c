@@ -121,10 +121,8 @@ deliver(struct device *d, struct chunk *packet, uint16_t port)
 	counter_add(&d->stats.rx_packets, 1);
 	counter_add(&d->stats.rx_bytes, packet->packet_len);
 	if (r != NULL) {
-		packet->msg.type = MSG_RECEIVED;
 		packet->port = port;
-		if (!mailbox_post(&r->client->box, &packet->msg))
-			chunk_put(packet); /* its client has just ended */
+		connection_deliver(r->client, packet);
 		return;
 	}
 	counter_add(&d->stats.rx_stray, 1);

@@ -3,6 +3,9 @@
 /*
  * A device's writer: takes frames in the order in which they were posted, gives
  * each its outer header and its number, and keeps a few transfers in flight.
+ *
+ * Its thread sleeps most of the time, because who posts a frame acts as the
+ * writer there and then (writer_post()), unless somebody does already.
  */
 
 #include "daemon/device.h"
@@ -10,33 +13,31 @@
 #include "daemon/packet.h"
 #include "daemon/protocol.h"
 
-struct backlog {
-	struct msg *first;
-	struct msg **end;
-	bool stop; /* send what there is, then end */
-};
+/* Rounds that somebody else does for the writer: then others have kept it busy,
+ * and its own thread goes on. */
+#define BORROWED_ROUNDS 4
 
 static void
-append(struct backlog *b, struct msg *m)
+append(struct outbox *o, struct msg *m)
 {
 	m->node.next = NULL;
-	*b->end = m;
-	b->end = (struct msg **)&m->node.next;
+	*o->end = m;
+	o->end = (struct msg **)&m->node.next;
 }
 
 static struct packet *
-detach_first(struct backlog *b)
+detach_first(struct outbox *o)
 {
-	struct msg *m = b->first;
+	struct msg *m = o->first;
 
-	b->first = msg_next(m);
-	if (b->first == NULL)
-		b->end = &b->first;
+	o->first = msg_next(m);
+	if (o->first == NULL)
+		o->end = &o->first;
 	return packet_of_msg(m);
 }
 
 static void
-take_messages(struct device *d, struct backlog *b) RUNS_ON(on_writer)
+take_messages(struct device *d) RUNS_ON(on_writer)
 {
 	struct msg *m = mailbox_take(&d->writer_box), *next;
 
@@ -44,13 +45,13 @@ take_messages(struct device *d, struct backlog *b) RUNS_ON(on_writer)
 		next = msg_next(m);
 		switch ((enum msg_type)m->type) {
 		case MSG_PACKET:
-			append(b, m);
+			append(&d->outbox, m);
 			break;
 		case MSG_WRITE_CREDIT:
 			credit_collect(&d->write_credit);
 			break;
 		case MSG_WRITER_STOP:
-			b->stop = true;
+			d->outbox.stop = true;
 			break;
 		default:
 			break;
@@ -85,10 +86,19 @@ send_frame(struct device *d, struct packet *p) RUNS_ON(on_writer)
 }
 
 static void
-send_frames(struct device *d, struct backlog *b) RUNS_ON(on_writer)
+send_frames(struct device *d) RUNS_ON(on_writer)
 {
-	while (b->first != NULL && credit_take(&d->write_credit))
-		send_frame(d, detach_first(b));
+	while (d->outbox.first != NULL && credit_take(&d->write_credit))
+		send_frame(d, detach_first(&d->outbox));
+}
+
+/* True: that was all, and the writer is to end. */
+static bool
+step(struct device *d) RUNS_ON(on_writer)
+{
+	take_messages(d);
+	send_frames(d);
+	return d->outbox.stop && d->outbox.first == NULL;
 }
 
 static bool
@@ -100,37 +110,49 @@ aborted(const struct device *d)
 
 /* Everything that was not sent, and everything that still comes: back. */
 static void
-discard(struct device *d, struct backlog *b)
+discard(struct device *d) RUNS_ON(on_writer)
 {
+	struct outbox *o = &d->outbox;
 	struct msg *m = mailbox_close(&d->writer_box), *next;
 
 	for (; m != NULL; m = next) {
 		next = msg_next(m);
 		if (m->type == MSG_PACKET)
-			append(b, m);
+			append(o, m);
 	}
-	while (b->first != NULL) {
-		struct packet *p = detach_first(b);
+	while (o->first != NULL) {
+		struct packet *p = detach_first(o);
 
 		p->tx.done(&p->tx, USB_ERROR_GONE);
 	}
 }
 
+/* ---- Its own thread ---- */
+
+/* Others act for it meanwhile, unless they could be kept waiting by that. */
+static void
+sleep_until_woken(struct device *d) RUNS_ON(on_writer)
+{
+	const struct transport *t =
+	    atomic_load_explicit(&d->transport, memory_order_relaxed);
+
+	if (t->ops->write_blocks) {
+		waker_wait(d->writer_waker, -1);
+		return;
+	}
+	baton_lay_down(&d->writer_baton);
+	waker_wait(d->writer_waker, -1);
+	baton_take_up(&d->writer_baton, d->writer_waker);
+}
+
 static void
 work(struct device *d) RUNS_ON(on_writer)
 {
-	struct backlog b = { .first = NULL };
-
-	b.end = &b.first;
-	while (!aborted(d)) {
-		take_messages(d, &b);
-		send_frames(d, &b);
-		if (b.stop && b.first == NULL)
-			break;
+	d->outbox.end = &d->outbox.first;
+	while (!aborted(d) && !step(d))
 		if (mailbox_idle(&d->writer_box))
-			waker_wait(d->writer_waker, -1);
-	}
-	discard(d, &b);
+			sleep_until_woken(d);
+	discard(d);
 }
 
 void *
@@ -143,4 +165,44 @@ writer_main(void *arg)
 	mailbox_post(&d->reader_box, &d->writer_ended_msg);
 	role_drop(&on_writer);
 	return NULL;
+}
+
+/* ---- Those who act for it ---- */
+
+/* True: nothing is left to do. */
+static bool
+act(struct device *d) RUNS_ON(on_writer)
+{
+	for (int i = 0; i < BORROWED_ROUNDS && !aborted(d); i++) {
+		if (step(d))
+			return false; /* its end is its own affair */
+		if (mailbox_idle(&d->writer_box))
+			return true;
+	}
+	return false;
+}
+
+static void
+act_or_wake(struct device *d)
+{
+	bool done = false;
+
+	if (baton_borrow(&d->writer_baton)) {
+		role_take(&on_writer);
+		done = act(d);
+		role_drop(&on_writer);
+		baton_return(&d->writer_baton, d->writer_waker);
+	}
+	if (!done)
+		mailbox_wake_owner(&d->writer_box);
+}
+
+bool
+writer_post(struct device *d, struct msg *m)
+{
+	const enum queue_push pushed = mailbox_offer(&d->writer_box, m);
+
+	if (pushed == QUEUE_WAKE)
+		act_or_wake(d);
+	return pushed != QUEUE_REFUSED;
 }

@@ -116,6 +116,9 @@ struct transport {
 
 struct transport_ops {
 	const char *name; /* "libusb", "usbip" */
+	/* write() may block for a while, so only the writer's own thread calls
+	 * it.  Otherwise it may be anyone who acts as the writer. */
+	bool write_blocks;
 
 	/*
 	 * Bring-up: on the reader's thread, before start().  Each may block

@@ -356,6 +356,7 @@ do_free(struct transport *base)
 
 static const struct transport_ops ops = {
 	.name = "usbip",
+	.write_blocks = true, /* while its socket takes no more */
 	.control = usbip_control,
 	.get_configuration = usbip_get_configuration,
 	.set_configuration = usbip_set_configuration,

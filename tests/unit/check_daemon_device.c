@@ -138,6 +138,7 @@ END_TEST
 /* The frames are stuck as well; nobody waits for them. */
 START_TEST(a_phone_that_takes_nothing_is_given_up)
 {
+	r.fake.may_block = _i;
 	fake_set_writing(&r.fake, _i ? FAKE_BLOCKS : FAKE_HOLDS);
 	rig_start(&r);
 	if (_i)
@@ -317,6 +318,7 @@ START_TEST(a_phone_that_takes_nothing_is_left_in_time)
 {
 	int64_t ms;
 
+	r.fake.may_block = _i;
 	rig_start(&r);
 	rig_speak(&r, 2);
 	fake_set_writing(&r.fake, _i ? FAKE_BLOCKS : FAKE_HOLDS);
@@ -348,6 +350,7 @@ END_TEST
 
 START_TEST(unplugged_with_frames_in_flight)
 {
+	r.fake.may_block = _i;
 	rig_start(&r);
 	rig_speak(&r, 2);
 	fake_set_writing(&r.fake, _i ? FAKE_BLOCKS : FAKE_HOLDS);

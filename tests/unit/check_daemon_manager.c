@@ -503,6 +503,7 @@ START_TEST(it_ends_while_everything_is_under_way)
 	uint32_t id;
 	int fd;
 
+	fakes[0].may_block = _i;
 	fake_plug(&fakes[0]);
 	come_up(0);
 	id = await_attached(news, 0);

@@ -72,7 +72,6 @@ conn_say_skipping(struct conn *k, uint32_t skip, uint8_t flags,
 {
 	struct chunk *c = make_packet(k, first, len);
 
-	c->msg.type = MSG_RECEIVED;
 	c->port = k->sport;
 	c->peer_port = CONN_PORT;
 	c->seq = k->seq + skip;
@@ -81,7 +80,9 @@ conn_say_skipping(struct conn *k, uint32_t skip, uint8_t flags,
 	c->flags = flags;
 	k->seq += len + (flags & PHONE_SYN ? 1 : 0);
 	/* As the reader does it, only while the route is there. */
-	if (k->route == NULL || !mailbox_post(&k->c->box, &c->msg))
+	if (k->route != NULL)
+		connection_deliver(k->c, c);
+	else
 		chunk_put(c);
 }
 

@@ -377,7 +377,9 @@ op_open(struct usb_source *s, const struct usb_ident *ident,
 	}
 	t = calloc(1, sizeof *t);
 	HOLDS(t != NULL, "no memory for a transport");
-	t->t.ops = &ops;
+	t->ops = ops;
+	t->ops.write_blocks = f->may_block;
+	t->t.ops = &t->ops;
 	t->f = f;
 	t->in_flight_end = &t->in_flight;
 	t->completed_end = &t->completed;

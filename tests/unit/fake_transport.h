@@ -47,6 +47,7 @@ struct fake {
 	/* ---- What the test wants ---- */
 	int open_error, bring_up_error, start_error;
 	enum fake_writing writing;
+	bool may_block; /* FAKE_BLOCKS will come: nobody else writes for the writer */
 	uint16_t max_packet;
 
 	/* ---- Reads to come and writes that came ---- */

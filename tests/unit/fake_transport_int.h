@@ -19,6 +19,7 @@ struct fake_read {
 
 struct fake_transport {
 	struct transport t; /* first */
+	struct transport_ops ops;
 	struct fake *f;
 	bool started, interrupted, halted, stopped;
 	unsigned writers; /* in write() */
