@@ -508,8 +508,8 @@ static bool
 is_quiet(void)
 {
 	return done == CONNECTIONS && talk_ready(&up) == 0 &&
-	    talk_ready(&down) == 0 && owed_count == 0 && asked_count == 0 && dev.open == 0 &&
-	    dev.leaving == 0;
+	    talk_ready(&down) == 0 && owed_count == 0 && asked_count == 0 &&
+	    dev.open == 0 && dev.leaving == 0;
 }
 
 static void
