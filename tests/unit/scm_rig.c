@@ -7,6 +7,9 @@
 
 #include "unit.h"
 
+static void note(struct scm_rig *r, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
 static void
 note(struct scm_rig *r, const char *fmt, ...)
 {
