@@ -94,15 +94,16 @@ struct scm_device {
 	struct scm_host host;
 	struct scm_limits limits;
 	struct scm_bucket connects;
-	struct scm_bucket bytes; /* from the device; the reader waits for
-				  * scm_bucket_ready() before it reads on */
+	struct scm_bucket bytes; /* from the device: the reader waits for
+				  * scm_bucket_ready() before it reads on.
+				  * The writer has one of its own. */
 
 	struct scm_slot slots[SCM_SLOTS];
 	uint32_t open;	 /* slots in use, as these two */
 	uint32_t leaving;
 	uint32_t recent; /* slot that was found last */
 	/* The WRITE under way on each pipe: whose it is (SCM_NO_SLOT: nobody's,
-	 * to be answered at its end), or that it was answered and is dropped. */
+	 * to be answered at its end), or that it was answered: dropped. */
 	struct {
 		bool dropped;
 		uint32_t slot;

@@ -40,9 +40,11 @@ reply(struct scm_socket *s, const struct scm_message *m, int32_t code)
 static void
 touch(struct scm_socket *s, struct moment now)
 {
-	if (s->idle_ms > 0)
+	if (s->idle_ms > 0 && s->state != SCM_CLOSING)
 		s->idle_by = moment_after_ms(now, s->idle_ms);
-	if (s->notice_sent)
+	if (s->state == SCM_CLOSING)
+		s->close_by = moment_after_ms(now, SCM_LINGER_MS);
+	else if (s->notice_sent)
 		s->forget_by = moment_after_ms(now, SCM_NOTICE_MS);
 }
 

@@ -17,7 +17,7 @@ complaints=$(mandoc -T lint -W style "${pages[@]}" 2>&1 |
 }
 while read -r page name section; do
 	case $name in
-	mux* | usbmuxd | libmux*)
+	mux* | usbmuxd | libmux* | scm*)
 		[ -f "man/$name.$section" ] || {
 			echo "$page: refers to $name($section), which is not there"
 			faults=1
