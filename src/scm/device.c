@@ -185,6 +185,14 @@ scm_device_refuse(struct scm_device *d, uint32_t slot,
 }
 
 void
+scm_device_taken(struct scm_device *d, uint32_t slot, uint64_t n)
+{
+	atomic_fetch_sub_explicit(&d->slots[slot].held, n,
+	    memory_order_relaxed);
+	atomic_fetch_sub_explicit(&d->held, n, memory_order_relaxed);
+}
+
+void
 scm_device_leave(struct scm_device *d, uint32_t slot)
 {
 	struct scm_slot *s = &d->slots[slot];
@@ -211,6 +219,8 @@ scm_device_release(struct scm_device *d, uint32_t slot,
 		return;
 	for (unsigned i = 0; i < s->ids.count; i++)
 		give_back_id(d, s, i, ids);
+	scm_device_taken(d, slot,
+	    atomic_load_explicit(&s->held, memory_order_relaxed));
 	s->state = SCM_SLOT_FREE;
 	s->owner = NULL;
 	d->leaving--;
@@ -356,16 +366,28 @@ take_answer(struct scm_device *d, struct scm_event *out,
 	return false;
 }
 
+/* As many bytes may wait for one peer as all of them leave free. */
+static bool
+may_wait(const struct scm_device *d, uint32_t slot, uint32_t n)
+{
+	const uint64_t all =
+	    atomic_load_explicit(&d->held, memory_order_relaxed);
+	const uint64_t own =
+	    atomic_load_explicit(&d->slots[slot].held, memory_order_relaxed);
+
+	return own + n + all <= d->limits.buffered;
+}
+
 /* The first part of a WRITE says what becomes of it. */
 static bool
 begin_write(struct scm_device *d, enum scm_pipe pipe, struct scm_event *out,
-    const struct scm_message *m, uint64_t held)
+    const struct scm_message *m)
 {
 	const uint32_t slot = find_slot(d, m->sock);
 
 	d->writes[pipe].slot = slot;
 	d->writes[pipe].dropped = false;
-	if (slot == SCM_NO_SLOT || held + m->total <= d->limits.buffered)
+	if (slot == SCM_NO_SLOT || may_wait(d, slot, m->total))
 		return false;
 	d->writes[pipe].dropped = true;
 	forward(d, out, slot, m);
@@ -375,23 +397,28 @@ begin_write(struct scm_device *d, enum scm_pipe pipe, struct scm_event *out,
 
 static bool
 take_write(struct scm_device *d, enum scm_pipe pipe, struct scm_event *out,
-    const struct scm_message *m, uint64_t held, struct moment now)
+    const struct scm_message *m, struct moment now)
 {
+	uint32_t slot;
+
 	scm_bucket_spend(&d->bytes, m->len, now);
-	if (m->len + m->left == m->total &&
-	    begin_write(d, pipe, out, m, held))
+	if (m->len + m->left == m->total && begin_write(d, pipe, out, m))
 		return true;
+	slot = d->writes[pipe].slot;
 	if (d->writes[pipe].dropped)
 		return false;
-	if (d->writes[pipe].slot != SCM_NO_SLOT)
-		return forward(d, out, d->writes[pipe].slot, m);
-	return m->left == 0 && reply(out, m, SCM_EBADF);
+	if (slot == SCM_NO_SLOT)
+		return m->left == 0 && reply(out, m, SCM_EBADF);
+	atomic_fetch_add_explicit(&d->slots[slot].held, m->len,
+	    memory_order_relaxed);
+	atomic_fetch_add_explicit(&d->held, m->len, memory_order_relaxed);
+	return forward(d, out, slot, m);
 }
 
 /* True: *out says what is to be done. */
 static bool
 take_message(struct scm_device *d, enum scm_pipe pipe, struct scm_event *out,
-    const struct scm_message *m, uint64_t held, struct moment now)
+    const struct scm_message *m, struct moment now)
 {
 	if (m->op != SCM_WRITE || m->left == 0)
 		d->messages++;
@@ -399,7 +426,7 @@ take_message(struct scm_device *d, enum scm_pipe pipe, struct scm_event *out,
 	case SCM_OPEN:
 		return take_open(d, out, m);
 	case SCM_WRITE:
-		return take_write(d, pipe, out, m, held, now);
+		return take_write(d, pipe, out, m, now);
 	case SCM_ACK:
 	case SCM_REPLY:
 		return take_answer(d, out, m);
@@ -412,7 +439,7 @@ take_message(struct scm_device *d, enum scm_pipe pipe, struct scm_event *out,
 
 void
 scm_device_input(struct scm_device *d, enum scm_pipe pipe, struct reader *in,
-    uint64_t held, struct moment now, struct scm_event *out)
+    struct moment now, struct scm_event *out)
 {
 	struct scm_message m;
 
@@ -424,7 +451,7 @@ scm_device_input(struct scm_device *d, enum scm_pipe pipe, struct reader *in,
 			out->kind = SCM_DEVICE_IDLE;
 			return;
 		case SCM_SPLIT_MESSAGE:
-			if (take_message(d, pipe, out, &m, held, now))
+			if (take_message(d, pipe, out, &m, now))
 				return;
 			break;
 		case SCM_SPLIT_LOST:

@@ -22,8 +22,13 @@
  * So a device that opens the same number again, having seen that ACK, finds it
  * free, if the reader takes its messages before it takes a read.
  *
+ * One thing is shared: how many bytes wait for each peer, which the reader adds
+ * to and the worker takes from, scm_device_taken().
+ *
  * Pure: no descriptor, no thread, no clock, no allocation.
  */
+
+#include <stdatomic.h>
 
 #include "scm/bucket.h"
 #include "scm/ids.h"
@@ -61,6 +66,10 @@ struct scm_slot {
 	uint32_t sock; /* the device's number */
 	uint16_t protocol; /* enum scm_protocol */
 	void *owner;   /* the caller's; NULL until scm_device_opened() */
+	/* Bytes that were forwarded, and that its worker has neither written
+	 * nor dropped.  Relaxed, as is the device's: a bound on memory, which
+	 * may be late by what is under way. */
+	_Atomic uint64_t held;
 	struct scm_ids ids;
 	uint32_t late; /* answered while it was leaving; bits as in ids.busy */
 };
@@ -102,6 +111,7 @@ struct scm_device {
 	uint32_t open;	 /* slots in use, as these two */
 	uint32_t leaving;
 	uint32_t recent; /* slot that was found last */
+	_Atomic uint64_t held; /* of all slots */
 	/* The WRITE under way on each pipe: whose it is (SCM_NO_SLOT: nobody's,
 	 * to be answered at its end), or that it was answered: dropped. */
 	struct {
@@ -170,13 +180,18 @@ struct scm_event {
 
 /*
  * Takes bytes of a pipe, until there is something to do; `in` says how far it
- * got, and a WRITE's data lies in it.  `held` are the bytes that were forwarded
- * and that no worker has written or dropped yet: those who do subtract, so the
- * caller has that number, not the engine.
+ * got, and a WRITE's data lies in it.
+ *
+ * A socket may have waiting at most what all of them together leave free of the
+ * limit: so one whose peer does not read gets half of it, the next one half of
+ * the rest, and there is always something left for those whose peers do.
  */
 void scm_device_input(struct scm_device *d, enum scm_pipe pipe,
-    struct reader *in, uint64_t held, struct moment now,
-    struct scm_event *out);
+    struct reader *in, struct moment now, struct scm_event *out);
+
+/* `n` of the bytes forwarded to the slot's owner have been written, or dropped.
+ * The slot's worker, while it has the slot. */
+void scm_device_taken(struct scm_device *d, uint32_t slot, uint64_t n);
 
 /* A transfer of `pipe` has ended (a short packet).  Counts those that end
  * inside a message. */
@@ -194,7 +209,7 @@ struct scm_message scm_device_refuse(struct scm_device *d, uint32_t slot,
  * again. */
 void scm_device_leave(struct scm_device *d, uint32_t slot);
 /* Its worker is done, and gives back its ids, having seen all that was
- * forwarded. */
+ * forwarded; what of it still counted as waiting does so no more. */
 void scm_device_release(struct scm_device *d, uint32_t slot,
     const struct scm_ids *ids);
 

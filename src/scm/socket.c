@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "scm/socket.h"
+#include "scm/socket_int.h"
 
 #include <errno.h>
 #include <string.h>
@@ -29,16 +29,16 @@ answer_is(struct scm_answer *a, int32_t code)
 	a->code = code;
 }
 
-static void
-reply(struct scm_socket *s, const struct scm_message *m, int32_t code)
+void
+scm_socket_reply(struct scm_socket *s, const struct scm_message *m,
+    int32_t code)
 {
 	s->reply = scm_ack(m, code);
 	s->reply_ready = true;
 }
 
-/* Something has passed: the socket is not idle. */
-static void
-touch(struct scm_socket *s, struct moment now)
+void
+scm_socket_touch(struct scm_socket *s, struct moment now)
 {
 	if (s->idle_ms > 0 && s->state != SCM_CLOSING)
 		s->idle_by = moment_after_ms(now, s->idle_ms);
@@ -46,13 +46,6 @@ touch(struct scm_socket *s, struct moment now)
 		s->close_by = moment_after_ms(now, SCM_LINGER_MS);
 	else if (s->notice_sent)
 		s->forget_by = moment_after_ms(now, SCM_NOTICE_MS);
-}
-
-static struct scm_write *
-newest_write(struct scm_socket *s)
-{
-	return &s->writes[(s->first_write + s->write_count - 1) %
-	    SCM_WRITES_MAX];
 }
 
 /* No WRITE of the device reaches the peer any more.  The one that is arriving
@@ -79,10 +72,9 @@ fail_writes(struct scm_socket *s, int32_t code)
 	answer_is(&s->shutdown, code);
 }
 
-/* The descriptor is of no use any more.  The device is told by a CLOSE, or in
- * the answer to its own. */
-static void
-fail(struct scm_socket *s, int32_t code, const char *fault, struct moment now)
+void
+scm_socket_fail(struct scm_socket *s, int32_t code, const char *fault,
+    struct moment now)
 {
 	if (s->state == SCM_LEAVING || s->state == SCM_LEFT ||
 	    s->state == SCM_FAILED)
@@ -123,7 +115,7 @@ scm_socket_start(struct scm_socket *s, enum scm_dialect dialect,
 	s->connect_by = s->idle_by = s->answer_by = MOMENT_NEVER;
 	s->close_by = s->forget_by = MOMENT_NEVER;
 	answer_later(&s->open, open);
-	touch(s, now);
+	scm_socket_touch(s, now);
 }
 
 void
@@ -168,7 +160,7 @@ begin_connect(struct scm_socket *s, const struct scm_message *m,
 	s->want_connect = true;
 	s->connect_by = moment_after_ms(now, s->connect_ms);
 	answer_later(&s->connect, m);
-	touch(s, now);
+	scm_socket_touch(s, now);
 }
 
 static void
@@ -180,27 +172,27 @@ take_connect(struct scm_socket *s, const struct scm_message *m,
 
 	switch (s->state) {
 	case SCM_CONNECTING:
-		reply(s, m, SCM_EALREADY);
+		scm_socket_reply(s, m, SCM_EALREADY);
 		return;
 	case SCM_CONNECTED:
-		reply(s, m, SCM_EISCONN);
+		scm_socket_reply(s, m, SCM_EISCONN);
 		return;
 	case SCM_FAILED:
-		reply(s, m, SCM_EPIPE);
+		scm_socket_reply(s, m, SCM_EPIPE);
 		return;
 	case SCM_UNCONNECTED:
 		break;
 	default:
-		reply(s, m, SCM_EBADF);
+		scm_socket_reply(s, m, SCM_EBADF);
 		return;
 	}
 	if (m->malformed)
-		reply(s, m, SCM_EINVAL);
+		scm_socket_reply(s, m, SCM_EINVAL);
 	else if (!known ||
 	    (s->dialect == SCM_8 && m->address.family != s->family))
-		reply(s, m, SCM_EAFNOSUPPORT);
+		scm_socket_reply(s, m, SCM_EAFNOSUPPORT);
 	else if (verdict == NULL || !verdict->allowed)
-		reply(s, m, SCM_ECONNREFUSED);
+		scm_socket_reply(s, m, SCM_ECONNREFUSED);
 	else
 		begin_connect(s, m, now);
 }
@@ -214,7 +206,7 @@ scm_socket_connected(struct scm_socket *s, int error, struct moment now)
 	answer_is(&s->connect, scm_code_of_errno(error));
 	if (error == 0) {
 		s->state = SCM_CONNECTED;
-		touch(s, now);
+		scm_socket_touch(s, now);
 		return;
 	}
 	/* What a descriptor is after that, systems do not agree on. */
@@ -240,7 +232,7 @@ take_close(struct scm_socket *s, const struct scm_message *m,
 	case SCM_FAILED:
 		break;
 	default:
-		reply(s, m, SCM_EBADF);
+		scm_socket_reply(s, m, SCM_EBADF);
 		return;
 	}
 	s->state = SCM_CLOSING;
@@ -255,13 +247,13 @@ static void
 take_shutdown(struct scm_socket *s, const struct scm_message *m)
 {
 	if (s->state == SCM_FAILED)
-		reply(s, m, SCM_EPIPE);
+		scm_socket_reply(s, m, SCM_EPIPE);
 	else if (s->state == SCM_CLOSING || s->state == SCM_LEAVING)
-		reply(s, m, SCM_EBADF);
+		scm_socket_reply(s, m, SCM_EBADF);
 	else if (s->state != SCM_CONNECTED || s->datagram)
-		reply(s, m, SCM_ENOTCONN);
+		scm_socket_reply(s, m, SCM_ENOTCONN);
 	else if (s->device_ended)
-		reply(s, m, SCM_OK);
+		scm_socket_reply(s, m, SCM_OK);
 	else {
 		s->device_ended = true;
 		answer_later(&s->shutdown, m);
@@ -295,7 +287,7 @@ take_option(struct scm_socket *s, const struct scm_message *m)
 	else
 		code = scm_option_find(m, &s->option, &s->value);
 	if (code != SCM_OK) {
-		reply(s, m, code);
+		scm_socket_reply(s, m, code);
 		return;
 	}
 	s->option_of = *m;
@@ -309,7 +301,7 @@ scm_socket_option_done(struct scm_socket *s, int error,
 {
 	struct scm_value v = { { 0 } };
 
-	reply(s, &s->option_of, scm_code_of_errno(error));
+	scm_socket_reply(s, &s->option_of, scm_code_of_errno(error));
 	if (error != 0 || s->option_is_set)
 		return;
 	v = *value;
@@ -342,8 +334,8 @@ take_answer(struct scm_socket *s, const struct scm_message *m,
 		    ? moment_after_ms(now, SCM_ANSWER_MS)
 		    : MOMENT_NEVER;
 	if (!notice && m->code < 0 && s->state == SCM_CONNECTED)
-		fail(s, SCM_ECONNABORTED, "the device did not take the "
-		    "peer's data", now);
+		scm_socket_fail(s, SCM_ECONNABORTED,
+		    "the device did not take the peer's data", now);
 }
 
 void
@@ -374,184 +366,6 @@ scm_socket_message(struct scm_socket *s, const struct scm_message *m,
 	}
 }
 
-/* ---- Data of the device ------------------------------------------------- */
-
-/* Why a WRITE that begins now is not taken; SCM_OK. */
-static int32_t
-refusal(const struct scm_socket *s, const struct scm_message *part)
-{
-	switch (s->state) {
-	case SCM_CONNECTING:
-	case SCM_CONNECTED:
-		break;
-	case SCM_FAILED:
-		return SCM_EPIPE;
-	case SCM_UNCONNECTED:
-		return SCM_ENOTCONN;
-	default:
-		return SCM_EBADF;
-	}
-	if (s->device_ended)
-		return SCM_EPIPE;
-	if (s->datagram && part->total > SCM_DATAGRAM_MAX)
-		return SCM_EMSGSIZE;
-	return SCM_OK;
-}
-
-static void
-begin_write(struct scm_socket *s, const struct scm_message *part,
-    struct moment now)
-{
-	s->refuse_code = refusal(s, part);
-	if (s->refuse_code == SCM_OK && s->write_count == SCM_WRITES_MAX) {
-		fail(s, SCM_ENOBUFS, "too many WRITEs of the device are "
-		    "unanswered", now);
-		s->refuse_code = SCM_ENOBUFS;
-	}
-	s->refusing = s->refuse_code != SCM_OK;
-	if (s->refusing)
-		return;
-	s->write_count++;
-	*newest_write(s) =
-	    (struct scm_write){ .id = part->id, .left = part->total };
-	s->arriving = part->total;
-}
-
-bool
-scm_socket_data(struct scm_socket *s, const struct scm_message *part,
-    struct moment now)
-{
-	if (part->len + part->left == part->total)
-		begin_write(s, part, now);
-	if (s->refusing) {
-		if (part->left == 0) {
-			s->refusing = false;
-			reply(s, part, s->refuse_code);
-		}
-		return false;
-	}
-	if (part->len > s->arriving) /* the rest of what is lost */
-		return false;
-	s->arriving -= part->len;
-	s->waiting += part->len;
-	s->from_device += part->len;
-	touch(s, now);
-	return part->len > 0;
-}
-
-void
-scm_socket_overflow(struct scm_socket *s, const struct scm_message *part,
-    struct moment now)
-{
-	fail(s, SCM_ENOBUFS, "the peer does not take what the device sends, "
-	    "and no more may wait", now);
-	s->refusing = false;
-	reply(s, part, SCM_ENOBUFS);
-}
-
-static bool
-may_write(const struct scm_socket *s)
-{
-	return s->has_fd && !s->want_close &&
-	    (s->state == SCM_CONNECTED || s->state == SCM_CLOSING);
-}
-
-uint64_t
-scm_socket_writable(const struct scm_socket *s, bool *ready)
-{
-	const struct scm_write *first = &s->writes[s->first_write];
-
-	*ready = false;
-	if (!may_write(s) || s->write_count == 0)
-		return 0;
-	if (!s->datagram) {
-		*ready = s->waiting > 0;
-		return s->waiting;
-	}
-	*ready = !first->done && (s->write_count > 1 || s->arriving == 0);
-	return *ready ? first->left : 0;
-}
-
-void
-scm_socket_written(struct scm_socket *s, uint64_t n, struct moment now)
-{
-	s->waiting -= n;
-	touch(s, now);
-	for (uint32_t i = 0; n > 0 && i < s->write_count; i++) {
-		struct scm_write *w =
-		    &s->writes[(s->first_write + i) % SCM_WRITES_MAX];
-		const uint32_t part = n < w->left ? (uint32_t)n : w->left;
-
-		w->left -= part;
-		n -= part;
-	}
-}
-
-void
-scm_socket_datagram_sent(struct scm_socket *s, int error, struct moment now)
-{
-	struct scm_write *w = &s->writes[s->first_write];
-
-	s->waiting -= w->left;
-	w->left = 0;
-	w->done = true;
-	w->code = scm_code_of_errno(error);
-	touch(s, now);
-}
-
-/* ---- Data of the peer --------------------------------------------------- */
-
-uint32_t
-scm_socket_room(const struct scm_socket *s)
-{
-	/* One id is kept for the CLOSE. */
-	if (s->state != SCM_CONNECTED || s->peer_ended ||
-	    scm_ids_free(&s->ids) < 2)
-		return 0;
-	return s->datagram ? SCM_DATAGRAM_MAX : SCM_SEND_MAX;
-}
-
-struct scm_message
-scm_socket_received(struct scm_socket *s, uint32_t n, struct moment now)
-{
-	if (!s->ids.round && scm_ids_owed(&s->ids) == 0)
-		s->answer_by = moment_after_ms(now, SCM_ANSWER_MS);
-	s->unsent++;
-	s->to_device += n;
-	touch(s, now);
-	return (struct scm_message){
-		.op = SCM_WRITE,
-		.id = scm_ids_take(&s->ids),
-		.sock = s->sock,
-		.total = n,
-	};
-}
-
-void
-scm_socket_left(struct scm_socket *s)
-{
-	if (s->unsent > 0)
-		s->unsent--;
-}
-
-void
-scm_socket_peer_ended(struct scm_socket *s, struct moment now)
-{
-	(void)now;
-	if (s->state == SCM_CONNECTED && !s->datagram)
-		s->peer_ended = true;
-}
-
-void
-scm_socket_broke(struct scm_socket *s, int error, struct moment now)
-{
-	/* What an earlier datagram met is no end of a datagram socket. */
-	if (s->datagram && s->state == SCM_CONNECTED)
-		return;
-	fail(s, scm_code_of_errno(error), "the peer broke the connection",
-	    now);
-}
-
 /* ---- Time --------------------------------------------------------------- */
 
 struct moment
@@ -580,13 +394,14 @@ scm_socket_expire(struct scm_socket *s, struct moment now)
 		scm_socket_connected(s, ETIMEDOUT, now);
 	}
 	if (passed(&s->answer_by, now))
-		fail(s, SCM_ETIMEDOUT, "the device does not answer WRITEs",
-		    now);
+		scm_socket_fail(s, SCM_ETIMEDOUT,
+		    "the device does not answer WRITEs", now);
 	if (passed(&s->idle_by, now))
-		fail(s, SCM_ETIMEDOUT, "nothing has passed for too long", now);
+		scm_socket_fail(s, SCM_ETIMEDOUT,
+		    "nothing has passed for too long", now);
 	if (passed(&s->close_by, now) && s->state == SCM_CLOSING)
-		fail(s, SCM_ETIMEDOUT, "the peer does not take what was "
-		    "written before the end", now);
+		scm_socket_fail(s, SCM_ETIMEDOUT, "the peer does not take "
+		    "what was written before the end", now);
 	if (passed(&s->forget_by, now)) {
 		if (s->fault == NULL)
 			s->fault = "the device keeps a socket that has ended";

@@ -16,7 +16,6 @@
 
 static struct scm_device dev;
 static struct moment now;
-static uint64_t held;
 static uint64_t questions, answers;
 
 static struct worker {
@@ -30,7 +29,7 @@ static struct worker {
 static void
 drop(struct worker *w)
 {
-	held -= w->waiting;
+	scm_device_taken(&dev, (uint32_t)(w - workers), w->waiting);
 	w->waiting = 0;
 	w->connecting = false;
 }
@@ -104,7 +103,8 @@ forward(struct worker *w, const struct scm_event *e)
 		scm_socket_message(&w->s, &e->message, &e->verdict, now);
 	} else if (scm_socket_data(&w->s, &e->message, now)) {
 		w->waiting += e->message.len;
-		held += e->message.len;
+	} else {
+		scm_device_taken(&dev, e->slot, e->message.len);
 	}
 	run(w);
 }
@@ -145,7 +145,7 @@ hear_device(const uint8_t *bytes, size_t len)
 	struct scm_event e;
 
 	for (;;) {
-		scm_device_input(&dev, SCM_BULK, &in, held, now, &e);
+		scm_device_input(&dev, SCM_BULK, &in, now, &e);
 		if (e.kind == SCM_DEVICE_IDLE || e.kind == SCM_DEVICE_BROKEN)
 			break;
 		if (e.kind == SCM_DEVICE_OPEN) {
@@ -185,7 +185,7 @@ write_to_peer(struct worker *w, uint32_t amount, int error)
 	else
 		scm_socket_written(&w->s, n, now);
 	w->waiting -= n;
-	held -= n;
+	scm_device_taken(&dev, (uint32_t)(w - workers), n);
 }
 
 static void
@@ -258,8 +258,9 @@ check(void)
 		sum += workers[i].waiting;
 		ids += dev.slots[i].ids.count;
 		MUST(workers[i].waiting >= workers[i].s.waiting);
+		MUST(workers[i].waiting == dev.slots[i].held);
 	}
-	MUST(sum == held);
+	MUST(sum == dev.held);
 	MUST(answers <= questions);
 	MUST(dev.format.dialect == SCM_12 ||
 	    ids + dev.free_count + dev.orphans + dev.resting == 256);
@@ -275,7 +276,7 @@ unplug(void)
 			run(&workers[i]);
 			MUST(!workers[i].live);
 		}
-	MUST(held == 0 && dev.open == 0 && dev.leaving == 0);
+	MUST(dev.held == 0 && dev.open == 0 && dev.leaving == 0);
 }
 
 int
@@ -294,7 +295,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	if (policy == NULL)
 		policy = scm_policy_new("f", conf, sizeof conf - 1, &why);
 	memset(workers, 0, sizeof workers);
-	held = questions = answers = 0;
+	questions = answers = 0;
 	now = (struct moment){ INT64_C(2000000000) };
 	scm_device_init(&dev, &f, policy, &who, &host, now);
 	while (!r.bad && reader_left(&r) > 0) {

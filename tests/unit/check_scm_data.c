@@ -89,6 +89,11 @@ START_TEST(what_overflows_ends_the_socket)
 	SAYS(&rig, "ACK 4 WRITE -105, ACK 3 WRITE -105, reset, CLOSE");
 	ck_assert(!scm_rig_take_write(&rig, 5, 1));
 	SAYS(&rig, "ACK 5 WRITE -32");
+	/* One that would not have been taken is answered as ever. */
+	scm_rig_open(&rig, SCM_8, SCM_TCP, 4);
+	scm_socket_overflow(&rig.s, &m, rig.now);
+	SAYS(&rig, "ACK 4 WRITE -107");
+	ck_assert_int_eq(rig.s.state, SCM_UNCONNECTED);
 }
 END_TEST
 

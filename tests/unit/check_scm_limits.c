@@ -81,7 +81,7 @@ START_TEST(so_much_may_wait)
 
 	dev_start((enum scm_dialect)_i, "limit * buffered 64K\n");
 	dev_open_socket(7);
-	dev_held = 65536 - 99;
+	atomic_store(&dev.held, 65536 - 99);
 	dev_begin_transfer();
 	dev_say_write(7, 100);
 	dev_say_write(7, 99);
@@ -96,6 +96,41 @@ START_TEST(so_much_may_wait)
 	ck_assert_int_eq(e.kind, SCM_DEVICE_FORWARD);
 	ck_assert_uint_eq(e.message.total, 99);
 	ck_assert_int_eq(dev_next_event().kind, SCM_DEVICE_IDLE);
+	dev_stop();
+}
+END_TEST
+
+/* One whose peer does not read cannot have it all. */
+START_TEST(what_may_wait_is_shared)
+{
+	uint32_t hog, next;
+	uint64_t last = 65536;
+	struct scm_event e;
+
+	dev_start((enum scm_dialect)_i, "limit * buffered 64K\n");
+	hog = dev_open_socket(1);
+	next = dev_open_socket(2);
+	for (uint32_t sock = 1; sock <= 2; sock++) {
+		int writes = 0;
+
+		do {
+			dev_begin_transfer();
+			dev_say_write(sock, 1024);
+			dev_end_transfer();
+			e = dev_next_event();
+		} while (e.kind == SCM_DEVICE_FORWARD && ++writes < 1000);
+		ck_assert_int_eq(e.kind, SCM_DEVICE_OVERFLOW);
+		/* Half of what there was. */
+		last /= 2;
+		ck_assert_uint_eq(dev.slots[sock == 1 ? hog : next].held,
+		    last);
+	}
+	/* What is written makes room, and what is left behind, too. */
+	scm_device_taken(&dev, next, last);
+	ck_assert_uint_eq(dev.held, dev.slots[hog].held);
+	dev_release(hog, 0, 0);
+	ck_assert_uint_eq(dev.held, 0);
+	ck_assert_uint_eq(dev.slots[hog].held, 0);
 	dev_stop();
 }
 END_TEST
@@ -269,6 +304,7 @@ main(void)
 	tcase_add_test(tc, connects_have_a_rate);
 	tcase_add_test(tc, bytes_have_a_rate);
 	tcase_add_loop_test(tc, so_much_may_wait, SCM_8, both);
+	tcase_add_loop_test(tc, what_may_wait_is_shared, SCM_8, both);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("ids");
 	tcase_add_test(tc, every_socket_has_ids);

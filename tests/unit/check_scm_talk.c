@@ -55,7 +55,6 @@ struct worker {
 
 static struct scm_device dev;
 static struct worker workers[SCM_SLOTS];
-static uint64_t held;
 static uint32_t refused;
 
 /* To the reader: what workers have asked of it, oldest first. */
@@ -90,7 +89,6 @@ post(uint32_t slot, enum mail_kind kind, const struct scm_event *e)
 		if (len > 0)
 			memcpy(m->data, e->message.data, len);
 	}
-	held += len;
 	*w->last = m;
 	w->last = &m->next;
 }
@@ -103,7 +101,7 @@ perform(struct worker *w, const struct scm_action *a)
 	switch (a->kind) {
 	case SCM_DO_SOCKET:
 	case SCM_DO_CLOSE:
-		held -= talk_ready(&w->waiting);
+		scm_device_taken(&dev, slot, talk_ready(&w->waiting));
 		talk_forget(&w->waiting, talk_ready(&w->waiting));
 		w->connecting = w->connected = false;
 		if (a->kind == SCM_DO_SOCKET)
@@ -143,7 +141,7 @@ take_part(struct worker *w, const struct mail *m)
 	if (scm_socket_data(&w->s, &m->m, now))
 		memcpy(talk_append(&w->waiting, m->m.len), m->data, m->m.len);
 	else
-		held -= m->m.len;
+		scm_device_taken(&dev, (uint32_t)(w - workers), m->m.len);
 }
 
 static bool
@@ -187,7 +185,7 @@ write_to_peer(struct worker *w)
 		    talk_byte_at(w->k, 0, w->to_peer + i),
 		    "connection %u: byte %u to the peer", w->k, w->to_peer + i);
 	w->to_peer += n;
-	held -= n;
+	scm_device_taken(&dev, (uint32_t)(w - workers), n);
 	talk_forget(&w->waiting, n);
 	scm_socket_written(&w->s, n, now);
 }
@@ -304,7 +302,7 @@ step_reader(void)
 	n = 1 + talk_any((uint32_t)(n < 20000 ? n : 20000));
 	in = reader_over(up.data + up.at, n);
 	for (;;) {
-		scm_device_input(&dev, SCM_BULK, &in, held, now, &e);
+		scm_device_input(&dev, SCM_BULK, &in, now, &e);
 		if (e.kind == SCM_DEVICE_IDLE)
 			break;
 		take_event(&e);
@@ -553,7 +551,8 @@ talk(enum scm_dialect dialect, uint64_t seed)
 		step();
 	HOLDS(is_quiet(), "seed %llu: %u of %u connections are done",
 	    (unsigned long long)seed, done, CONNECTIONS);
-	HOLDS(held == 0, "%llu bytes are held", (unsigned long long)held);
+	HOLDS(dev.held == 0, "%llu bytes are held",
+	    (unsigned long long)dev.held);
 	HOLDS(ask_count == 0, "%u messages without answer", ask_count);
 	HOLDS(dev.violations == 0, "violations");
 	HOLDS(dialect == SCM_12 || dev.free_count == 256, "%u ids are free",

@@ -10,7 +10,6 @@ const struct scm_host dev_host;
 struct scm_policy *dev_policy;
 struct scm_device dev;
 struct moment dev_now;
-uint64_t dev_held;
 char dev_owners[SCM_SLOTS];
 
 void
@@ -22,7 +21,6 @@ dev_start(enum scm_dialect dialect, const char *conf)
 	dev_policy = scm_policy_new("scm.conf", conf, strlen(conf), &why);
 	ck_assert_msg(dev_policy != NULL, "%s", why.text);
 	dev_now = (struct moment){ INT64_C(9000000000) };
-	dev_held = 0;
 	scm_device_init(&dev, &f, dev_policy, &who, &dev_host, dev_now);
 }
 
@@ -71,7 +69,7 @@ dev_next_event(void)
 {
 	struct scm_event e;
 
-	scm_device_input(&dev, SCM_BULK, &dev_in, dev_held, dev_now, &e);
+	scm_device_input(&dev, SCM_BULK, &dev_in, dev_now, &e);
 	return e;
 }
 

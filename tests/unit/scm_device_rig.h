@@ -10,7 +10,6 @@ extern struct scm_device dev;
 extern struct scm_policy *dev_policy;
 extern const struct scm_host dev_host;
 extern struct moment dev_now;
-extern uint64_t dev_held;	    /* bytes that wait for peers */
 extern char dev_owners[SCM_SLOTS]; /* something for owners to be */
 
 void dev_start(enum scm_dialect dialect, const char *conf);
