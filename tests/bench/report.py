@@ -30,15 +30,17 @@ def short(value):
 
 
 def ratio(a, b):
-    """a / b, or None."""
-    return a / b if a is not None and b else None
+    """a / b, or None; nothing is as much as nothing."""
+    if a is None or b is None or (b == 0 and a != 0):
+        return None
+    return a / b if b else 1
 
 
 def print_head():
     """Two lines over the table; `cost' is own processor time."""
-    print("\nrate and spread of the runs' medians; cost: own processor time, "
-          "s a GB or us each;\nbad: what phones saw violated; x: ratio to "
-          "Debian's usbmuxd in the same run\n")
+    print("\nmedians of the runs, and the spread of rates; cost: own processor "
+          "time, s a GB or us each;\nbad: what phones saw violated; x: ratio "
+          "to Debian's usbmuxd in the same run\n")
     for line in HEAD:
         print(ROW.format(*line).rstrip())
 
@@ -54,7 +56,7 @@ def row(label, group, kind, runs, stock, first):
     def against(name):
         if kind == "stock":
             return None
-        return ratio(get(name), figures.median(stock, name))
+        return ratio(get(name), figures.median(stock, name) or None)
 
     prefix = f"{group}." if group else ""
     spread = figures.summary(runs, f"{prefix}rate")
@@ -128,34 +130,43 @@ class Goals:
 
     def judge(self, results):
         """For each goal its measured ratio, and whether it is reached."""
-        return [self.judge_one(results, *goal) for goal in self.rows]
+        return [judge(results, *goal) for goal in self.rows]
 
-    @staticmethod
-    def judge_one(results, case, figure, compare, bound, reference):
-        """None for what has not been measured."""
-        def of(which, kind, name):
-            runs = results.get(which, {}).get(kind, [])
-            return figures.median(runs, name) if runs else None
 
-        value = of(case, "muxd", figure)
-        if reference == "stock":
-            base, against = of(case, "stock", figure), "stock"
-        elif reference == "wire":
-            base, against = case.wire(), "the wire"
-        elif reference is not None:
-            base = of(reference[0], "muxd", reference[1])
-            against = f"{reference[0]}:{reference[1]}"
-        else:
-            base, against = 1, ""
-        measured = ratio(value, base)
-        if value == 0 and base == 0:
-            measured = 1        # nothing of nothing
-        return {"case": str(case), "figure": figure,
-                "wanted": f"{compare} {bound:g}", "of": against,
-                "value": value, "base": base if reference else None,
-                "measured": measured,
-                "reached": None if measured is None
-                else COMPARE[compare](measured, bound)}
+def base_of(results, case, figure, reference):
+    """What a goal's figure is divided by: its name, its median, and a function
+    that gives it for the run of that number.
+    """
+    if reference in (None, "wire"):
+        constant = case.wire() if reference else 1
+        return reference or "", constant, lambda number: constant
+    kind, name = "stock", figure
+    if reference != "stock":
+        case, name = reference
+        kind, reference = "muxd", f"{case}:{name}"
+    runs = results.get(case, {}).get(kind, [])
+    return (reference, figures.median(runs, name) if runs else None,
+            lambda number: runs[number].get(name)
+            if number < len(runs) else None)
+
+
+def judge(results, case, figure, compare, bound, reference):
+    """One goal; its `measured' and `reached' are None where it was not."""
+    runs = results.get(case, {}).get("muxd", [])
+    against, base, base_in = base_of(results, case, figure, reference)
+    value = figures.median(runs, figure) if runs else None
+    measured = ratio(value, base)
+    each = [ratio(run[figure], base_in(number))
+            for number, run in enumerate(runs)
+            if run.get(figure) is not None and "failed" not in run]
+    each = [one for one in each if one is not None] or [measured]
+    return {"case": str(case), "figure": figure,
+            "wanted": f"{compare} {bound:g}", "of": against, "value": value,
+            "base": base if against else None, "measured": measured,
+            "least": min(each) if measured is not None else None,
+            "most": max(each) if measured is not None else None,
+            "reached": None if measured is None
+            else COMPARE[compare](measured, bound)}
 
 
 def print_goals(judged):
@@ -165,12 +176,13 @@ def print_goals(judged):
     print("\nGoals")
     for goal in known:
         of = f" of {goal['of']}" if goal["of"] else ""
-        values = short(goal["value"])
+        spread = f"({short(goal['least'])}-{short(goal['most'])})"
+        values = ""
         if goal["base"] is not None:
-            values += f" / {short(goal['base'])}"
+            values = f": {short(goal['value'])} / {short(goal['base'])}"
         print(f"  {verdict[goal['reached']]:<12} {goal['case']:<27} "
-              f"{goal['figure']:<10} {short(goal['measured']):>7}  wanted "
-              f"{goal['wanted']}{of}  ({values})")
+              f"{goal['figure']:<10} {short(goal['measured']):>7} "
+              f"{spread:<17} wanted {goal['wanted']}{of}{values}")
     print(f"  {sum(g['reached'] for g in known)} reached, "
           f"{sum(not g['reached'] for g in known)} not reached, "
           f"{len(judged) - len(known)} not measured in this run")
@@ -200,9 +212,9 @@ set boxwidth 0.35
 set xlabel 'times what usbmuxd 1.1.1 shows (logarithmic)'
 set logscale x 2
 set grid xtics
-set yrange [-1:{rows}] reverse
+set yrange [{rows}:-1]
 set ytics ({tics})
-set key outside top
+set key outside top center horizontal
 set arrow from 1,graph 0 to 1,graph 1 nohead lw 2
 plot '{data}' using (1):($1-0.2):(1):2:($1-0.37):($1-0.03) with boxxyerror \\
  title 'rate', '' using (1):($1+0.2):(1):3:($1+0.03):($1+0.37) \\
