@@ -144,6 +144,34 @@ START_TEST(a_message_reaches_its_socket)
 }
 END_TEST
 
+/* What has not its form is answered, and the stream goes on behind it. */
+START_TEST(what_is_malformed_is_answered)
+{
+	static const uint8_t bytes[] = {
+		/* OPEN of a stream in datagrams, CONNECT of 2 bytes, NOOP,
+		 * ACK of nothing */
+		0, 0, 1, 0, 0, 0, 0, 0, 9, 0, 0, 0, 7, 0, 0, 0, 1, 0, 1, 0, 2,
+		1, 0, 2, 0, 8, 0, 0, 0, 2, 0, 0, 0, 1, 0,
+		0xff, 0xff, 3, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0,
+		4, 0, 4, 0, 8, 0, 0, 0, 0, 0, 0, 0 };
+	struct scm_event e;
+
+	dev_start(SCM_12, "");
+	dev_open_socket(8);
+	dev_in = reader_over(bytes, sizeof bytes);
+	e = dev_next_event();
+	ck_assert_uint_eq(e.message.sock, 7);
+	dev_assert_reply(e, SCM_OPEN, SCM_EINVAL);
+	e = dev_next_event();
+	ck_assert_int_eq(e.kind, SCM_DEVICE_FORWARD);
+	ck_assert(e.message.malformed && !e.verdict.allowed);
+	ck_assert_int_eq(dev_next_event().kind, SCM_DEVICE_NOTE);
+	ck_assert_int_eq(dev_next_event().kind, SCM_DEVICE_IDLE);
+	ck_assert_uint_eq(dev.violations, 2);
+	dev_stop();
+}
+END_TEST
+
 /* Three sockets in one transfer, and what one of them writes in parts. */
 START_TEST(a_transfer_has_messages_for_many)
 {
@@ -289,6 +317,7 @@ main(void)
 	    both);
 	tcase_add_test(tc, what_is_for_no_socket_is_answered);
 	tcase_add_loop_test(tc, a_message_reaches_its_socket, SCM_8, both);
+	tcase_add_test(tc, what_is_malformed_is_answered);
 	tcase_add_loop_test(tc, a_transfer_has_messages_for_many, SCM_8, both);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("hostile");

@@ -44,6 +44,7 @@ END_TEST
 
 START_TEST(connects_have_a_rate)
 {
+	char text[SCM_VERDICT_TEXT_MAX];
 	struct scm_event e;
 
 	dev_start(SCM_8, "allow * tcp * *\nlimit * connects-per-second 5\n");
@@ -52,6 +53,8 @@ START_TEST(connects_have_a_rate)
 		ck_assert(event_of_connect(1).verdict.allowed);
 	e = event_of_connect(1);
 	ck_assert(!e.verdict.allowed && e.verdict.reason == SCM_TOO_MANY);
+	ck_assert_ptr_nonnull(strstr(scm_verdict_text(text, dev_policy,
+	    &e.verdict), "more CONNECTs in a second than scm.conf"));
 	dev_now = moment_after_ms(dev_now, 200);
 	ck_assert(event_of_connect(1).verdict.allowed);
 	ck_assert(!event_of_connect(1).verdict.allowed);
@@ -258,6 +261,27 @@ START_TEST(the_id_of_a_close_rests_while_it_can)
 }
 END_TEST
 
+/* Ids that are not answered take the place of sockets, before they take all. */
+START_TEST(no_socket_without_ids)
+{
+	uint32_t slot, sock = 0, count;
+
+	dev_start(SCM_8, "limit * sockets 128\n");
+	while (dev.orphans < 100) {
+		slot = dev_open_socket(200);
+		count = dev.slots[slot].ids.count;
+		dev_release(slot, (1u << count) - 1, 0);
+	}
+	while (dev.free_count >= SCM_IDS_MIN)
+		dev_open_socket(sock++);
+	ck_assert_uint_lt(sock, 128);
+	dev_assert_reply(dev_event_of_open(sock, SCM_INET, SCM_TCP), SCM_OPEN,
+	    SCM_ENOBUFS);
+	ck_assert(!dev.broken);
+	dev_stop();
+}
+END_TEST
+
 START_TEST(a_device_that_answers_nothing_is_reset)
 {
 	struct scm_event e;
@@ -311,6 +335,7 @@ main(void)
 	tcase_add_test(tc, an_answer_reaches_whoever_asked);
 	tcase_add_test(tc, an_id_rests_until_its_answer);
 	tcase_add_test(tc, the_id_of_a_close_rests_while_it_can);
+	tcase_add_test(tc, no_socket_without_ids);
 	tcase_add_test(tc, a_device_that_answers_nothing_is_reset);
 	tcase_add_test(tc, answers_of_dialect_12_are_not_missed);
 	suite_add_tcase(s, tc);

@@ -128,7 +128,11 @@ START_TEST(an_unknown_family_is_denied)
 		const struct scm_verdict v =
 		    scm_policy_judge(p, &shipped, SCM_TCP, &a, NULL);
 
+		char text[SCM_VERDICT_TEXT_MAX];
+
 		ck_assert(!v.allowed && v.reason == SCM_NO_FAMILY);
+		ck_assert_str_eq(scm_verdict_text(text, p, &v),
+		    "denied: neither TCP nor UDP over IP");
 	}
 	scm_policy_free(p);
 }

@@ -108,6 +108,26 @@ START_TEST(a_connection_has_its_time)
 }
 END_TEST
 
+START_TEST(what_is_malformed_is_invalid)
+{
+	static const enum scm_op ops[] = { SCM_CONNECT, SCM_SETOPT, SCM_GETOPT,
+		SCM_IOCTL };
+	char says[64];
+
+	scm_rig_open(&rig, SCM_8, SCM_TCP, 4);
+	for (int i = 0; i < UNIT_COUNT(ops); i++) {
+		const struct scm_message m = { .op = ops[i], .id = 3,
+			.sock = 9, .malformed = true };
+
+		scm_socket_message(&rig.s, &m, NULL, rig.now);
+		snprintf(says, sizeof says, "ACK 3 %s -22",
+		    scm_op_name(ops[i]));
+		SAYS(&rig, says);
+	}
+	ck_assert_str_eq(scm_socket_state_name(rig.s.state), "unconnected");
+}
+END_TEST
+
 /* Shipped devices say IPv4 in OPEN, and IPv6 in CONNECT. */
 START_TEST(dialect_12_says_its_family_in_connect)
 {
@@ -415,6 +435,7 @@ main(void)
 	tcase_add_loop_test(tc, a_connection_fails, 0, UNIT_COUNT(refusals));
 	tcase_add_test(tc, a_refused_address_is_a_closed_port);
 	tcase_add_test(tc, a_connection_has_its_time);
+	tcase_add_test(tc, what_is_malformed_is_invalid);
 	tcase_add_test(tc, dialect_12_says_its_family_in_connect);
 	tcase_add_test(tc, no_descriptor_for_another_try);
 	suite_add_tcase(s, tc);
