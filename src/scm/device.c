@@ -42,6 +42,15 @@ scm_device_set_policy(struct scm_device *d, const struct scm_policy *policy,
 	scm_bucket_set_rate(&d->bytes, (int64_t)d->limits.bytes, now);
 }
 
+/* It has broken the protocol; only the first time counts. */
+static void
+break_off(struct scm_device *d, const char *why)
+{
+	if (!d->broken)
+		cause_set(&d->fault, "%s", why);
+	d->broken = true;
+}
+
 /* ---- Message ids -------------------------------------------------------- */
 
 static void
@@ -224,11 +233,9 @@ scm_device_release(struct scm_device *d, uint32_t slot,
 	s->state = SCM_SLOT_FREE;
 	s->owner = NULL;
 	d->leaving--;
-	if (d->orphans >= ORPHANS_MAX && !d->broken) {
-		d->broken = true;
-		cause_set(&d->fault, "has not answered %u WRITEs, so that "
-		    "their message ids cannot be used any more", d->orphans);
-	}
+	if (d->orphans >= ORPHANS_MAX)
+		break_off(d, "has not answered 128 WRITEs, so that their "
+		    "message ids cannot be used any more");
 }
 
 /* ---- Messages ----------------------------------------------------------- */
@@ -387,7 +394,14 @@ begin_write(struct scm_device *d, enum scm_pipe pipe, struct scm_event *out,
 
 	d->writes[pipe].slot = slot;
 	d->writes[pipe].dropped = false;
-	if (slot == SCM_NO_SLOT || may_wait(d, slot, m->total))
+	if (slot == SCM_NO_SLOT)
+		return false;
+	if (d->writes[!pipe].slot == slot) {
+		break_off(d, "has begun a WRITE of a socket while another, on "
+		    "the other pair of endpoints, is under way");
+		return false;
+	}
+	if (may_wait(d, slot, m->total))
 		return false;
 	d->writes[pipe].dropped = true;
 	forward(d, out, slot, m);
@@ -405,7 +419,9 @@ take_write(struct scm_device *d, enum scm_pipe pipe, struct scm_event *out,
 	if (m->len + m->left == m->total && begin_write(d, pipe, out, m))
 		return true;
 	slot = d->writes[pipe].slot;
-	if (d->writes[pipe].dropped)
+	if (m->left == 0)
+		d->writes[pipe].slot = SCM_NO_SLOT;
+	if (d->broken || d->writes[pipe].dropped)
 		return false;
 	if (slot == SCM_NO_SLOT)
 		return m->left == 0 && reply(out, m, SCM_EBADF);

@@ -113,7 +113,8 @@ struct scm_device {
 	uint32_t recent; /* slot that was found last */
 	_Atomic uint64_t held; /* of all slots */
 	/* The WRITE under way on each pipe: whose it is (SCM_NO_SLOT: nobody's,
-	 * to be answered at its end), or that it was answered: dropped. */
+	 * to be answered at its end), or that it was answered: dropped.  A
+	 * socket has one at a time. */
 	struct {
 		bool dropped;
 		uint32_t slot;

@@ -139,13 +139,13 @@ count_question(const struct scm_message *m)
 }
 
 static void
-hear_device(const uint8_t *bytes, size_t len)
+hear_device(enum scm_pipe pipe, const uint8_t *bytes, size_t len)
 {
 	struct reader in = reader_over(bytes, len);
 	struct scm_event e;
 
 	for (;;) {
-		scm_device_input(&dev, SCM_BULK, &in, now, &e);
+		scm_device_input(&dev, pipe, &in, now, &e);
 		if (e.kind == SCM_DEVICE_IDLE || e.kind == SCM_DEVICE_BROKEN)
 			break;
 		if (e.kind == SCM_DEVICE_OPEN) {
@@ -302,10 +302,12 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		const uint8_t op = read_u8(&r);
 
 		if (op & 0x80) {
-			const uint8_t *data = read_bytes(&r, op & 0x7f);
+			const size_t n = op & 0x3f;
+			const uint8_t *data = read_bytes(&r, n);
 
 			if (data != NULL)
-				hear_device(data, op & 0x7f);
+				hear_device(op & 0x40 ? SCM_INTERRUPT
+						      : SCM_BULK, data, n);
 		} else {
 			hear_peer(&workers[op & 7], op >> 3,
 			    read_le16(&r));

@@ -291,6 +291,45 @@ START_TEST(a_socket_leaves_within_a_write)
 }
 END_TEST
 
+/* Two pipes have no order between them; one socket's data needs one. */
+START_TEST(a_socket_writes_on_one_pipe_at_a_time)
+{
+	struct scm_event e;
+
+	dev_start(SCM_12, "");
+	dev_open_socket(7);
+	dev_open_socket(8);
+	dev_begin_transfer();
+	dev_say_write(7, 10);
+	dev_end_transfer();
+	dev_in.end -= 4;
+	ck_assert_int_eq(dev_next_event().kind, SCM_DEVICE_FORWARD);
+	dev_begin_transfer();
+	dev_say_write(8, 10);
+	dev_say_write(7, 10);
+	dev_end_transfer();
+	scm_device_input(&dev, SCM_INTERRUPT, &dev_in, dev_now, &e);
+	ck_assert_int_eq(e.kind, SCM_DEVICE_FORWARD);
+	ck_assert_uint_eq(e.message.sock, 8);
+	scm_device_input(&dev, SCM_INTERRUPT, &dev_in, dev_now, &e);
+	ck_assert_int_eq(e.kind, SCM_DEVICE_BROKEN);
+	ck_assert_ptr_nonnull(strstr(e.why.text, "the other pair"));
+	dev_stop();
+	/* One behind the other is fine. */
+	dev_start(SCM_12, "");
+	dev_open_socket(7);
+	for (int i = 0; i < 4; i++) {
+		dev_begin_transfer();
+		dev_say_write(7, 10);
+		dev_end_transfer();
+		scm_device_input(&dev, i & 1 ? SCM_INTERRUPT : SCM_BULK,
+		    &dev_in, dev_now, &e);
+		ck_assert_int_eq(e.kind, SCM_DEVICE_FORWARD);
+	}
+	dev_stop();
+}
+END_TEST
+
 START_TEST(messages_have_their_pipe)
 {
 	ck_assert_int_eq(scm_pipe_of(SCM_8, true, SCM_ACK), SCM_BULK);
@@ -325,6 +364,7 @@ main(void)
 	    UNIT_COUNT(broken));
 	tcase_add_test(tc, transfers_may_end_within_a_message);
 	tcase_add_loop_test(tc, a_socket_leaves_within_a_write, SCM_8, both);
+	tcase_add_test(tc, a_socket_writes_on_one_pipe_at_a_time);
 	tcase_add_test(tc, messages_have_their_pipe);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
