@@ -133,6 +133,38 @@ scm_ip_of(const struct scm_address *a)
 	return n.ip;
 }
 
+struct scm_address
+scm_address_to(const struct scm_ip *ip, uint16_t port)
+{
+	struct scm_address a = { .port = port,
+		.family = ip->is_v4 ? SCM_INET : SCM_INET6 };
+
+	memcpy(a.ip, ip->bytes, sizeof a.ip);
+	return a;
+}
+
+socklen_t
+scm_sockaddr(struct sockaddr_storage *out, const struct scm_address *a)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_port = htons(a->port) };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
+		.sin6_port = htons(a->port) };
+
+	memset(out, 0, sizeof *out);
+	if (a->family == SCM_INET) {
+		memcpy(&in.sin_addr, a->ip, 4);
+		memcpy(out, &in, sizeof in);
+		return sizeof in;
+	}
+	memcpy(&in6.sin6_addr, a->ip, 16);
+	if (IN6_IS_ADDR_LINKLOCAL(&in6.sin6_addr) ||
+	    IN6_IS_ADDR_MC_LINKLOCAL(&in6.sin6_addr))
+		in6.sin6_scope_id = a->scope;
+	memcpy(out, &in6, sizeof in6);
+	return sizeof in6;
+}
+
 /* ---- IPv4 in IPv6 ------------------------------------------------------- */
 
 /* Forms by prefix, and where in them the IPv4 address stands.  Local NAT64,

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "base/cause.h"
 #include "wire/scm.h"
@@ -64,6 +65,13 @@ const char *scm_ip_text(char out[SCM_IP_TEXT_MAX], const struct scm_ip *ip);
 
 /* The address of a CONNECT; IPv4 when it was mapped into IPv6. */
 struct scm_ip scm_ip_of(const struct scm_address *a);
+/* The CONNECT to an address. */
+struct scm_address scm_address_to(const struct scm_ip *ip, uint16_t port);
+
+/* What connect() takes for the address of a CONNECT, of either family.  Its
+ * zone counts on the link only, and flow information is not passed on. */
+socklen_t scm_sockaddr(struct sockaddr_storage *out,
+    const struct scm_address *a);
 
 /*
  * The IPv4 addresses at which a packet to this IPv6 address may come out, and

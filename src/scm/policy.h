@@ -39,6 +39,11 @@ struct scm_identity {
 	const char *busid;  /* "1-4.2" */
 };
 
+/* VID:PID, VID:PID:SERIAL or a place, as rules name devices, for one that need
+ * not be plugged in.  What points into `text` does so as long as it lives.
+ * False: it is none of these. */
+bool scm_identity_parse(struct scm_identity *out, const char *text);
+
 /* The device has an interface of this class: is it to be served by SCM?
  * ff/ab/00 is, and what a rule names. */
 bool scm_policy_serves(const struct scm_policy *p,

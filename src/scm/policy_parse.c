@@ -149,10 +149,34 @@ is_busid(const char *text)
 	    text[bus + 1 + strspn(text + bus + 1, "0123456789.")] == '\0';
 }
 
-static bool
-copy(char **out, const char *text)
+bool
+scm_identity_parse(struct scm_identity *out, const char *text)
 {
-	*out = strdup(text);
+	const char *at = parse_hex(text, 4, &out->vendor);
+
+	out->serial = out->busid = "";
+	if (at != NULL && *at == ':')
+		at = parse_hex(at + 1, 4, &out->product);
+	else
+		at = NULL;
+	if (at == NULL) {
+		out->vendor = out->product = 0;
+		out->busid = text;
+		return is_busid(text);
+	}
+	if (*at == '\0')
+		return true;
+	out->serial = at + 1;
+	return *at == ':' && at[1] != '\0';
+}
+
+/* A copy of the word, or nothing of none; false when out of memory. */
+static bool
+copy(char **out, const char *word)
+{
+	if (*word == '\0')
+		return true;
+	*out = strdup(word);
 	return *out != NULL;
 }
 
@@ -160,27 +184,20 @@ static int
 parse_who(const struct line *l, size_t i, struct scm_who *who,
     struct cause *why)
 {
-	const char *text = l->words[i].text, *at;
-	bool kept = true;
+	struct scm_identity id;
 
-	if (strcmp(text, "*") == 0) {
-		who->any = true;
+	who->any = strcmp(l->words[i].text, "*") == 0;
+	if (who->any)
 		return 0;
-	}
-	at = parse_hex(text, 4, &who->vendor);
-	if (at != NULL && *at == ':')
-		at = parse_hex(at + 1, 4, &who->product);
-	else
-		at = NULL;
-	if (at != NULL && *at == ':' && at[1] != '\0')
-		kept = copy(&who->serial, at + 1);
-	else if (at == NULL && is_busid(text))
-		kept = copy(&who->busid, text);
-	else if (at == NULL || *at != '\0')
+	if (!scm_identity_parse(&id, l->words[i].text))
 		return fail_word(l, i, why, "device; write VID:PID or "
 		    "VID:PID:SERIAL, as 2fe0:8b01 (lsusb shows them), a "
 		    "place, as 1-4.2, or *");
-	return kept ? 0 : fail_at(l, 1, why, "no memory for it");
+	who->vendor = id.vendor;
+	who->product = id.product;
+	return copy(&who->serial, id.serial) && copy(&who->busid, id.busid)
+	    ? 0
+	    : fail_at(l, 1, why, "no memory for it");
 }
 
 /* ---- Rules for addresses ------------------------------------------------ */

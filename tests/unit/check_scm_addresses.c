@@ -3,6 +3,7 @@
 /* Every form of an address, and what the policy says of it. */
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -237,6 +238,40 @@ START_TEST(an_address_is_read_from_text)
 }
 END_TEST
 
+/* And as connect() takes it. */
+START_TEST(an_address_is_one_of_the_system)
+{
+	const struct form *f = &addresses[_i];
+	const struct scm_address a = address_of(f->address, 443);
+	const bool link = strncmp(f->address, "fe", 2) == 0 &&
+	    f->special == SCM_LINK_LOCAL && f->address[2] != 'c';
+	const struct scm_ip ip = scm_ip_of(&a);
+	const struct scm_address to = scm_address_to(&ip, 443);
+	struct sockaddr_storage ss;
+	struct sockaddr_in6 in6;
+	struct sockaddr_in in;
+	struct scm_ip again;
+
+	ck_assert_uint_eq(to.port, 443);
+	again = scm_ip_of(&to);
+	ck_assert_mem_eq(&again, &ip, sizeof ip);
+	if (a.family == SCM_INET) {
+		ck_assert_uint_eq(scm_sockaddr(&ss, &a), sizeof in);
+		memcpy(&in, &ss, sizeof in);
+		ck_assert(in.sin_family == AF_INET);
+		ck_assert_uint_eq(ntohs(in.sin_port), 443);
+		ck_assert_mem_eq(&in.sin_addr, a.ip, 4);
+		return;
+	}
+	ck_assert_uint_eq(scm_sockaddr(&ss, &a), sizeof in6);
+	memcpy(&in6, &ss, sizeof in6);
+	ck_assert(in6.sin6_family == AF_INET6);
+	ck_assert_uint_eq(ntohs(in6.sin6_port), 443);
+	ck_assert_mem_eq(&in6.sin6_addr, a.ip, 16);
+	ck_assert_uint_eq(in6.sin6_scope_id, link ? a.scope : 0);
+}
+END_TEST
+
 static const char *const no_addresses[] = { "", "%", "1.2.3", "1.2.3.4.5",
 	"256.1.1.1", "0x7f.1", "2130706433", "01.2.3.4", "1.2.3.4%eth0",
 	"fe80::1%", "::1::", ":::", "12345::", "localhost", "1.2.3.4/32",
@@ -324,6 +359,8 @@ main(void)
 	tcase_add_loop_test(tc, a_special_address_can_be_allowed, 0,
 	    UNIT_COUNT(addresses));
 	tcase_add_loop_test(tc, an_address_is_read_from_text, 0,
+	    UNIT_COUNT(addresses));
+	tcase_add_loop_test(tc, an_address_is_one_of_the_system, 0,
 	    UNIT_COUNT(addresses));
 	tcase_add_loop_test(tc, what_is_no_address_is_refused, 0,
 	    UNIT_COUNT(no_addresses));

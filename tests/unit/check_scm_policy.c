@@ -265,6 +265,36 @@ START_TEST(udp_is_there_when_a_rule_has_it)
 }
 END_TEST
 
+/* As in a rule, so in a question. */
+START_TEST(a_device_is_named_as_in_rules)
+{
+	static const struct {
+		const char *text;
+		bool names, allowed;
+	} devices[] = {
+		{ "2fe0:8b01:A B", true, true }, { "2FE0:8B01", true, false },
+		{ "1234:abcd", true, false }, { "2-1", true, true },
+		{ "", false, false }, { "2fe0:8b01:", false, false },
+		{ "2fe0", false, false }, { "*", false, false },
+		{ "2fe0:8b01x", false, false }, { "2-", false, false },
+	};
+	struct scm_policy *p = policy_of(
+	    "allow \"2fe0:8b01:A B\" tcp 10.0.0.3 80\n"
+	    "allow 2-1 tcp 10.0.0.3 80\n");
+
+	for (int i = 0; i < UNIT_COUNT(devices); i++) {
+		struct scm_identity id;
+
+		ck_assert_msg(scm_identity_parse(&id, devices[i].text) ==
+		    devices[i].names, "%s", devices[i].text);
+		if (devices[i].names)
+			ck_assert(judge(p, &id, SCM_TCP, 3, 80).allowed ==
+			    devices[i].allowed);
+	}
+	scm_policy_free(p);
+}
+END_TEST
+
 /* ---- What is no policy -------------------------------------------------- */
 
 static const struct {
@@ -455,6 +485,7 @@ main(void)
 	tcase_add_test(tc, a_device_has_its_dialect);
 	tcase_add_test(tc, a_device_is_known_by_its_interface);
 	tcase_add_test(tc, udp_is_there_when_a_rule_has_it);
+	tcase_add_test(tc, a_device_is_named_as_in_rules);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("faults");
 	tcase_add_loop_test(tc, a_fault_names_its_place_and_its_remedy, 0,
