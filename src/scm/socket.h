@@ -181,7 +181,8 @@ void scm_socket_message(struct scm_socket *s, const struct scm_message *m,
     const struct scm_verdict *verdict, struct moment now);
 
 /* A part of a WRITE.  True: its bytes join what waits.  False: they are not
- * wanted, drop them. */
+ * wanted, drop them.  (Each byte that was forwarded is given back with
+ * scm_device_taken(), once it is written or dropped.) */
 bool scm_socket_data(struct scm_socket *s, const struct scm_message *part,
     struct moment now);
 /* SCM_DEVICE_OVERFLOW: bytes of this WRITE are lost, so the socket is. */
