@@ -17,6 +17,12 @@
 #define POLL_MS 1000
 /* Otherwise nothing needs a look before it says so. */
 #define IDLE_MS 60000
+/*
+ * A device that is listed and cannot be found has left unheard, and may be back
+ * as another: libusb drops the event of one that is reset while it is looked
+ * at.  So many looks follow, POLL_MS apart.
+ */
+#define DOUBT_LOOKS 10
 /* libusb cannot wait for events this many times in a row: it never will. */
 #define FAULTS_MAX 10
 
@@ -39,6 +45,7 @@ struct local_source {
 	libusb_context *ctx; /* written by the monitor, under `lock` */
 	_Atomic bool quitting;
 	_Atomic uint32_t rescans; /* asked for; relaxed: the wake-up orders */
+	_Atomic int doubts; /* looks to come; relaxed, the same */
 
 	/* ---- The monitor's ---- */
 	uint32_t answered; /* of `rescans` */
@@ -186,6 +193,12 @@ quitting(struct local_source *s)
 	return atomic_load_explicit(&s->quitting, memory_order_relaxed);
 }
 
+static bool
+is_in_doubt(struct local_source *s)
+{
+	return atomic_load_explicit(&s->doubts, memory_order_relaxed) > 0;
+}
+
 /* Looks at the list if there is a reason to. */
 static void
 look_again(struct local_source *s, struct usb_listener *l)
@@ -193,13 +206,16 @@ look_again(struct local_source *s, struct usb_listener *l)
 	/* Before the look that answers them. */
 	const uint32_t asked =
 	    atomic_load_explicit(&s->rescans, memory_order_relaxed);
-	const bool anew = asked != s->answered;
+	const bool doubts = is_in_doubt(s);
+	const bool anew = asked != s->answered || doubts;
 
+	if (doubts)
+		atomic_fetch_sub_explicit(&s->doubts, 1, memory_order_relaxed);
 	if (anew)
 		renew(s, l);
 	if (anew || s->changed || (s->wants_hotplug && !s->hotplug))
 		scan(s, l);
-	if (anew)
+	if (asked != s->answered)
 		l->scanned(l, asked);
 	s->answered = asked;
 }
@@ -207,7 +223,9 @@ look_again(struct local_source *s, struct usb_listener *l)
 static int
 wait_for_events(struct local_source *s)
 {
-	const int ms = s->wants_hotplug && !s->hotplug ? POLL_MS : IDLE_MS;
+	const bool polls =
+	    (s->wants_hotplug && !s->hotplug) || is_in_doubt(s);
+	const int ms = polls ? POLL_MS : IDLE_MS;
 	struct timeval tv = { .tv_sec = ms / 1000 };
 	const int r =
 	    libusb_handle_events_timeout_completed(s->ctx, &tv, NULL);
@@ -266,7 +284,15 @@ static int
 open_device(struct usb_source *base, const struct usb_ident *ident,
     struct transport **out, struct cause *why)
 {
-	return local_open(&self(base)->budget, ident, out, why);
+	struct local_source *s = self(base);
+	const int error = local_open(&s->budget, ident, out, why);
+
+	if (error == USB_ERROR_GONE) {
+		atomic_store_explicit(&s->doubts, DOUBT_LOOKS,
+		    memory_order_relaxed);
+		wake(s);
+	}
+	return error;
 }
 
 static void

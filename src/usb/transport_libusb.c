@@ -218,9 +218,13 @@ interrupt(struct transport *base)
 
 	/* Release: pairs with the acquire in local_read().  The wake-up stays
 	 * with libusb until its events are handled next. */
-	if (!atomic_exchange_explicit(&t->interrupted, true,
+	if (atomic_exchange_explicit(&t->interrupted, true,
 		memory_order_release))
+		return;
+	pthread_mutex_lock(&t->wake_lock);
+	if (t->ctx != NULL)
 		libusb_interrupt_event_handler(t->ctx);
+	pthread_mutex_unlock(&t->wake_lock);
 }
 
 static void
@@ -272,6 +276,23 @@ leak(struct local_transport *t)
 	    atomic_load_explicit(&t->flying, memory_order_relaxed), REAP_MS);
 }
 
+/*
+ * Waits for whoever makes or ends a context, anywhere in this process; and who
+ * makes one looks at every device of the host, also at those that another
+ * program resets right now, which takes as long as the reset.  So it is
+ * nothing for free(), which any thread may call.
+ */
+static void
+end_context(struct local_transport *t)
+{
+	libusb_context *ctx = t->ctx;
+
+	pthread_mutex_lock(&t->wake_lock);
+	t->ctx = NULL;
+	pthread_mutex_unlock(&t->wake_lock);
+	libusb_exit(ctx);
+}
+
 static void
 stop(struct transport *base)
 {
@@ -292,6 +313,7 @@ stop(struct transport *base)
 	if (t->claimed >= 0)
 		libusb_release_interface(t->handle, t->claimed);
 	libusb_close(t->handle);
+	end_context(t);
 }
 
 static void
@@ -301,7 +323,7 @@ do_free(struct transport *base)
 
 	if (t->leaked)
 		return;
-	libusb_exit(t->ctx);
+	pthread_mutex_destroy(&t->wake_lock);
 	free(t);
 }
 
@@ -469,6 +491,7 @@ local_open(struct read_budget *budget, const struct usb_ident *ident,
 		free(t);
 		return open_failed(r, ident, why);
 	}
+	pthread_mutex_init(&t->wake_lock, NULL);
 	*out = &t->base;
 	return USB_OK;
 }

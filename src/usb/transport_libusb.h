@@ -14,6 +14,7 @@
  * two stand two lock-free queues and a few atomics; libusb does the rest.
  */
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -58,7 +59,10 @@ struct local_write {
 struct local_transport {
 	struct transport base; /* first */
 	char key[64];          /* of the device, for log lines */
-	libusb_context *ctx;   /* until free(), because of interrupt() */
+	/* Until stop().  The lock is for interrupt(), which any thread may call
+	 * after that; the others need none. */
+	pthread_mutex_t wake_lock;
+	libusb_context *ctx;
 	libusb_device_handle *handle;
 	int claimed; /* interface, -1: none */
 	int configuration; /* that it must be in; -1: any */

@@ -55,6 +55,9 @@ finish(void)
 	struct fake_counts c;
 
 	t->ops->stop(t);
+	/* Who frees it does not wait for libusb; and may be late. */
+	ck_assert_int_eq(fake_counts().contexts, 0);
+	t->ops->interrupt(t);
 	t->ops->free(t);
 	chunk_pool_fini(&pool);
 	c = fake_counts();

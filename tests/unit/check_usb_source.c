@@ -97,6 +97,34 @@ START_TEST(comes_and_goes)
 }
 END_TEST
 
+/* What is listed, but cannot be found, is looked for: at once, and again while
+ * what took its place comes up. */
+START_TEST(not_where_it_should_be)
+{
+	struct fake_spec again = phone;
+	struct usb_ident ident;
+	struct fake_device *d;
+	struct transport *t;
+	struct usb_watch w;
+	struct cause why;
+
+	d = fake_plug(&phone);
+	watch_start(&w, new_source(false));
+	ck_assert_str_eq(watch_event(&w, 0), "+1-2.3");
+	ident = *watch_ident(&w, "1-2.3");
+	fake_unplug(d);
+	ck_assert_int_eq(w.source->ops->open(w.source, &ident, &t, &why),
+	    USB_ERROR_GONE);
+	ck_assert_str_eq(watch_event(&w, 1), "-1-2.3");
+	again.address = 9;
+	fake_plug(&again);
+	ck_assert_str_eq(watch_event(&w, 2), "+1-2.3");
+	ck_assert_uint_eq(watch_ident(&w, "1-2.3")->address, 9);
+	ck_assert(watch_answers(&w, 0));
+	end(&w);
+}
+END_TEST
+
 /* Without hotplug nothing is noticed before it is asked for. */
 START_TEST(rescans)
 {
@@ -344,6 +372,7 @@ main(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, what_is_there);
 	tcase_add_test(tc, comes_and_goes);
+	tcase_add_test(tc, not_where_it_should_be);
 	tcase_add_test(tc, rescans);
 	tcase_add_test(tc, rescan_with_hotplug);
 	tcase_add_test(tc, polls_without_capability);
