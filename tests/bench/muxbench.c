@@ -343,6 +343,24 @@ run(struct bench *b)
 		thread_join(&b->loops[i].thread);
 }
 
+static void
+bench_free(struct bench *b)
+{
+	for (unsigned i = 0; i < b->flow_count; i++) {
+		if (b->flows[i].fd >= 0)
+			close(b->flows[i].fd);
+		free(b->flows[i].request.bytes);
+		free(b->flows[i].answer);
+	}
+	for (unsigned i = 0; i < b->o.loops; i++)
+		loop_close(&b->loops[i]);
+	free(b->flows);
+	free(b->loops);
+	free(b->phones);
+	close(b->alarm);
+	muxclient_free(b->mc);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -369,6 +387,6 @@ main(int argc, char **argv)
 		wait_for_line();
 	run(&b);
 	ok = bench_report(&b);
-	/* What it holds ends with it: sockets, flows, the library's handle. */
+	bench_free(&b);
 	return ok ? 0 : 1;
 }

@@ -180,6 +180,7 @@ void drain_tick(struct flow *f);
 /* ---- muxbench_loop.c ---- */
 
 bool loop_open(struct loop *l, struct bench *b);
+void loop_close(struct loop *l);
 void *loop_main(void *arg);
 void loop_wait(struct loop *l, struct flow *f);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "muxbench.h"
 
@@ -22,6 +23,15 @@ loop_open(struct loop *l, struct bench *b)
 	return l->epoll >= 0 && l->wake >= 0 && l->buffer != NULL &&
 	    l->waiting != NULL &&
 	    epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->wake, &e) == 0;
+}
+
+void
+loop_close(struct loop *l)
+{
+	close(l->epoll);
+	close(l->wake);
+	free(l->buffer);
+	free(l->waiting);
 }
 
 void
