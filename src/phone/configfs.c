@@ -358,6 +358,15 @@ configfs_udc_state(const char *udc, char *out, size_t size)
 }
 
 static bool
+udc_exists(const char *udc)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, UDCS "/%s", udc);
+	return strchr(udc, '/') == NULL && access(path, F_OK) == 0;
+}
+
+static bool
 can_do(const char *udc, enum desc_speed speed)
 {
 	char most[32];
@@ -430,7 +439,8 @@ configfs_bind(struct configfs *c, const char *wanted, enum desc_speed speed,
 
 	if (wanted[0] == '\0')
 		return bind_any(c, speed, got, why);
-	error = -write_file(c->fd, "UDC", wanted);
+	/* The kernel says that it is busy when there is none such. */
+	error = udc_exists(wanted) ? -write_file(c->fd, "UDC", wanted) : ENODEV;
 	if (got != wanted)
 		snprintf(got, CONFIGFS_UDC_MAX, "%s", wanted);
 	if (error == ENODEV)
