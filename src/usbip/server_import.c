@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 static void
 wake_parked(void *arg)
 {
@@ -70,4 +72,16 @@ import_kick(struct import *im)
 	/* Nothing more is to be said; a tx that waits for the importer to
 	 * read wakes, too. */
 	shutdown(im->fd, SHUT_RDWR);
+}
+
+void
+import_say_refused(const struct import *im, int status)
+{
+	static struct log_limit refusals;
+	char more[LOG_LIMIT_MAX];
+
+	if (log_limit_pass(&refusals, more) != NULL)
+		log_warning("device %s: import by %s refused: %s%s",
+		    im->entry.busid, im->peer,
+		    usbip_status_text((uint32_t)status), more);
 }

@@ -244,6 +244,9 @@ struct import *import_new(struct server_registry *registry,
     struct mailbox *server, int ended_type);
 /* When both threads have ended, or were never started. */
 void import_free(struct import *im);
+/* In the log, that the device has been refused to the peer, who may try again as
+ * often as he likes: one line a second.  The rx thread. */
+void import_say_refused(const struct import *im, int status);
 
 /* The device is gone: lets the import end soon.  Any thread that can be sure
  * that the import is not freed meanwhile. */

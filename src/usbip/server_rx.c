@@ -581,9 +581,7 @@ import_rx_main(void *arg)
 		if (ops->released != NULL)
 			ops->released(im->dev);
 	} else {
-		log_warning("device %s: import by %s refused: %s",
-		    im->entry.busid, im->peer,
-		    usbip_status_text((uint32_t)status));
+		import_say_refused(im, status);
 		send_reply(im, status);
 	}
 	server_registry_release(im->registry, im);

@@ -30,7 +30,7 @@ static void
 count_refusals(enum log_level level, const char *line)
 {
 	(void)level;
-	refusals += strstr(line, " refused: its address") != NULL;
+	refusals += strstr(line, " refused: ") != NULL;
 }
 
 static void
@@ -199,6 +199,26 @@ START_TEST(the_gate_lets_in_whom_it_will)
 	close(pair[1]);
 	ck_assert_int_eq(gate.asked, 1 + TIMES);
 	usbip_server_free(s);
+}
+END_TEST
+
+START_TEST(who_is_refused_fills_no_log)
+{
+	enum { TIMES = 50 };
+	const struct moment begin = clock_now();
+
+	one.refuse_with = USBIP_ST_DEV_ERR;
+	for (int i = 0; i < TIMES; i++) {
+		const int fd = rig_connect(&rig);
+
+		ck_assert_uint_eq(rig_try_import(fd, "3-1", NULL),
+		    USBIP_ST_DEV_ERR);
+		rig_expect_end(fd);
+		close(fd);
+	}
+	ck_assert_int_ge(refusals, 1);
+	ck_assert_int_le(refusals,
+	    1 + moment_ms_between(begin, clock_now()) / 1000);
 }
 END_TEST
 
@@ -556,6 +576,7 @@ main(void)
 	tcase_add_test(tc, who_tells_nothing_is_said_to);
 	tcase_add_test(tc, too_much_cannot_be_told);
 	tcase_add_test(tc, the_gate_lets_in_whom_it_will);
+	tcase_add_test(tc, who_is_refused_fills_no_log);
 	tcase_add_test(tc, the_end_of_an_adopted_connection_is_told);
 	tcase_add_test(tc, the_end_of_the_server_ends_what_it_adopted);
 	tcase_add_test(tc, both_ends_notice_a_peer_that_vanishes);
