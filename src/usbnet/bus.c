@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "usbnet/bus_virtual.h"
 #include "usbnet/devices.h"
@@ -14,6 +15,8 @@
 
 #define SERVERS_DEFAULT "127.0.0.1:" USBIP_PORT
 #define BUSES_MAX 255 /* a bus number is a byte */
+/* Linux has one for each bus of the host. */
+#define LOCAL_BUS "/sys/bus/usb/devices/usb%u"
 
 /* How long a list waits for a server that has failed before. */
 #define AWAY_WAIT_MS 100
@@ -397,7 +400,28 @@ un_buses_refresh(struct libusb_context *ctx)
 
 /* ---- Begin and end ---- */
 
-/* Bus N is the Nth server, whatever becomes of those before it. */
+/* A program that has a device from us may look for more about it in sysfs, by
+ * its bus and port, as lsusb does for the names: so it must find nothing there,
+ * and not a device of this host that has the same numbers. */
+static bool
+is_of_this_host(unsigned number)
+{
+	char path[sizeof LOCAL_BUS + 3 * sizeof number];
+
+	snprintf(path, sizeof path, LOCAL_BUS, number);
+	return access(path, F_OK) == 0;
+}
+
+static unsigned
+next_number(unsigned number)
+{
+	do
+		number++;
+	while (number <= BUSES_MAX && is_of_this_host(number));
+	return number;
+}
+
+/* Each server has a number, whatever becomes of those before it. */
 static void
 add(struct libusb_context *ctx, const char *text, unsigned number)
 {
@@ -445,7 +469,7 @@ un_buses_open(struct libusb_context *ctx)
 {
 	const char *servers = servers_of_environment();
 	char *text, *word, *rest = NULL;
-	unsigned number = 0;
+	unsigned number = next_number(0);
 
 	text = strdup(servers);
 	ctx->buses = calloc(count_words(servers) + 1, sizeof *ctx->buses);
@@ -454,12 +478,14 @@ un_buses_open(struct libusb_context *ctx)
 		return LIBUSB_ERROR_NO_MEM;
 	}
 	for (word = strtok_r(text, " \t\n", &rest);
-	     word != NULL && number < BUSES_MAX;
-	     word = strtok_r(NULL, " \t\n", &rest))
-		add(ctx, word, ++number);
+	     word != NULL && number <= BUSES_MAX;
+	     word = strtok_r(NULL, " \t\n", &rest)) {
+		add(ctx, word, number);
+		number = next_number(number);
+	}
 	free(text);
-	if (un_virtual_is_wanted() && number < BUSES_MAX &&
-	    un_bus_virtual_open(&ctx->buses[ctx->bus_count], ctx, number + 1))
+	if (un_virtual_is_wanted() && number <= BUSES_MAX &&
+	    un_bus_virtual_open(&ctx->buses[ctx->bus_count], ctx, number))
 		ctx->bus_count++;
 	un_buses_refresh(ctx);
 	return 0;

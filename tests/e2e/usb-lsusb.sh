@@ -76,7 +76,8 @@ if [ -z "$real_libusb" ]; then
 	list=$(must foreign lsusb)
 	note "$(head -n 1 <<<"$list")"
 	equals 4 "$(wc -l <<<"$list")" "lines of lsusb"
-	equals 4 "$(grep -c '^Bus 001 Device ' <<<"$list")" "devices on bus 1"
+	equals 4 "$(grep -c "^Bus $(printf %03d "$(nth_bus 1)") Device " <<<"$list")" \
+	    "devices on the first bus"
 	stop_phones
 fi
 usb_finish

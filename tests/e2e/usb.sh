@@ -88,6 +88,18 @@ delayed() {
 	    "$@"
 }
 
+# The number of the N-th server's bus: this host's own have theirs.
+nth_bus() { # N
+	local n number=0
+	for ((n = 0; n < $1; n++)); do
+		number=$((number + 1))
+		while [ -e "/sys/bus/usb/devices/usb$number" ]; do
+			number=$((number + 1))
+		done
+	done
+	echo $number
+}
+
 # ---- Programs under usbnet -------------------------------------------------
 
 # A program that was built without the sanitizer must load its runtime before

@@ -33,7 +33,7 @@ START_TEST(where_it_is)
 	usbnet_serve(&r);
 	ck_assert_int_eq(libusb_init(&r.ctx), 0);
 	dev = only_device();
-	ck_assert_uint_eq(libusb_get_bus_number(dev), 1);
+	ck_assert_uint_eq(libusb_get_bus_number(dev), usbnet_bus(1));
 	ck_assert_uint_eq(libusb_get_device_address(dev), 9);
 	ck_assert_int_eq(libusb_get_device_speed(dev), LIBUSB_SPEED_HIGH);
 	ck_assert_uint_eq(libusb_get_port_number(dev), 1);
@@ -148,7 +148,7 @@ START_TEST(several_servers_are_several_buses)
 	ck_assert_int_eq(libusb_init(&r.ctx), 0);
 	ck_assert_int_eq(libusb_get_device_list(r.ctx, &list), 2);
 	ck_assert_uint_eq(libusb_get_bus_number(list[0]) +
-	    libusb_get_bus_number(list[1]), 1 + 4);
+	    libusb_get_bus_number(list[1]), usbnet_bus(1) + usbnet_bus(4));
 	libusb_free_device_list(list, 1);
 	usbnet_close(&r);
 	usbnet_close(&second);

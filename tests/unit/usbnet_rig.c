@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/cursor.h"
@@ -64,6 +65,22 @@ usbnet_set_servers(const char *servers)
 {
 	setenv("USBNET_SERVERS", servers, 1);
 	setenv("USBNET_QUIET", "1", 1);
+}
+
+unsigned
+usbnet_bus(unsigned nth)
+{
+	unsigned number = 0;
+
+	while (nth > 0) {
+		char path[64];
+
+		snprintf(path, sizeof path, "/sys/bus/usb/devices/usb%u",
+		    ++number);
+		if (access(path, F_OK) != 0)
+			nth--;
+	}
+	return number;
 }
 
 void

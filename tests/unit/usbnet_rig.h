@@ -37,6 +37,9 @@ void usbnet_close(struct usbnet_rig *r);
 /* Names the servers of contexts to come. */
 void usbnet_set_servers(const char *servers);
 
+/* The number of the Nth server's bus: those of this host have theirs. */
+unsigned usbnet_bus(unsigned nth);
+
 /* A transfer that counts its callbacks. */
 struct usbnet_transfer {
 	struct libusb_transfer *t;
