@@ -30,6 +30,7 @@ struct look {
 	bool tired; /* it did not answer, so it is not asked any more */
 	bool strings[256]; /* indexes that descriptors name */
 	struct writer info;
+	unsigned left_out; /* descriptors for which it had no room */
 };
 
 /* ---- Asking ------------------------------------------------------------- */
@@ -58,8 +59,8 @@ add_record(struct look *l, uint8_t type, uint8_t index, uint16_t langid,
 	const struct usbip_info_record r = { .type = type, .index = index,
 		.langid = langid, .length = (uint32_t)len, .bytes = bytes };
 
-	if (len > 0)
-		usbip_info_add(&l->info, &r);
+	if (len > 0 && !usbip_info_add(&l->info, &r))
+		l->left_out++;
 }
 
 /* A string descriptor as text; what is not ASCII becomes '?'. */
@@ -326,6 +327,10 @@ look_at(struct look *l) RUNS_ON(on_export_prober)
 		    l->descriptor.iSerialNumber != 0)
 			p->verdict = POLICY_SERIAL_UNREAD;
 	}
+	if (l->left_out > 0)
+		log_warning("device %s: it has more descriptors than importers "
+		    "can be told of before an import: %u are left out",
+		    p->ident.busid, l->left_out);
 }
 
 /* The records that were written, in a block of their size. */

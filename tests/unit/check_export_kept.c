@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* usbexportd's backend: which devices are offered, and which are kept. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "export_rig.h"
@@ -37,6 +38,8 @@ answer_report(struct fake_device *d, uint8_t type, uint8_t request,
 	return report_length;
 }
 
+static fake_control *answer = answer_report;
+
 /* The state and the reason that such a device gets, beside the usual one. */
 static struct monitor_row
 judge(void)
@@ -49,7 +52,7 @@ judge(void)
 	struct monitor_row rows[2];
 
 	fake_describe(d, &hid_descriptor, hid_configurations);
-	fake_on_control(d, answer_report);
+	fake_on_control(d, answer);
 	export_set_up();
 	ck_assert_uint_eq(monitor_list(x.monitor, rows, 2), 2);
 	export_tear_down();
@@ -213,6 +216,61 @@ START_TEST(serial_number_cannot_be_read)
 END_TEST
 
 /* One that cannot be opened is offered all the same, without its strings. */
+/* ---- More than can be told ---------------------------------------------- */
+
+static _Atomic int left_out;
+
+static void
+count_left_out(enum log_level level, const char *line)
+{
+	(void)level;
+	if (strstr(line, "device 1-9: it has more descriptors") != NULL)
+		left_out = atoi(strstr(line, "import: ") + 8);
+}
+
+/* As many and as long as can be, in four languages. */
+static int
+answer_strings(struct fake_device *d, uint8_t type, uint8_t request,
+    uint16_t value, uint16_t index, void *data, uint16_t length)
+{
+	const bool languages = value == LIBUSB_DT_STRING << 8;
+	uint8_t *bytes = data;
+	const int n = languages ? 10 : 254;
+
+	(void)d, (void)index;
+	if (type != 0x80 || request != 6 || value >> 8 != LIBUSB_DT_STRING ||
+	    length < n)
+		return LIBUSB_ERROR_PIPE;
+	memset(bytes, 1, (size_t)n);
+	for (int i = 0; languages && i < 4; i++)
+		bytes[2 + 2 * i] = (uint8_t)(1 + i);
+	bytes[0] = (uint8_t)n;
+	bytes[1] = LIBUSB_DT_STRING;
+	return n;
+}
+
+START_TEST(more_than_can_be_told)
+{
+	static uint8_t names[255][8];
+	struct libusb_config_descriptor c = hid_configuration;
+	const unsigned all = 4 * 255 * (8 + 254);
+
+	for (int i = 0; i < 255; i++)
+		memcpy(names[i], (uint8_t[]){ 8, 0x0b, 0, 1, 0, 0, 0,
+		    (uint8_t)(1 + i) }, 8);
+	c.extra = &names[0][0];
+	c.extra_length = sizeof names;
+	hid_configurations[0] = &c;
+	hid_setting.bInterfaceClass = 0xff;
+	answer = answer_strings;
+	export_log_level = LOG_LEVEL_WARNING;
+	log_set_sink(count_left_out);
+	ck_assert_uint_eq(judge().state, MONITOR_OFFERED);
+	ck_assert_int_gt(left_out, (int)(all - USBIP_INFO_MAX) / (8 + 254));
+	ck_assert_int_lt(left_out, 50);
+}
+END_TEST
+
 START_TEST(not_to_be_opened)
 {
 	struct monitor_row row;
@@ -247,6 +305,7 @@ main(void)
 	tcase_add_test(t, unreadable);
 	tcase_add_test(t, named_by_serial_number);
 	tcase_add_test(t, serial_number_cannot_be_read);
+	tcase_add_test(t, more_than_can_be_told);
 	tcase_add_test(t, not_to_be_opened);
 	suite_add_tcase(s, t);
 	return unit_run(s);

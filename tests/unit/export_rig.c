@@ -171,12 +171,14 @@ on_transfer(struct fake_device *d, struct libusb_transfer *t)
 
 /* ---- Fixtures ---- */
 
+enum log_level export_log_level = LOG_LEVEL_FATAL;
+
 void
 export_set_up(void)
 {
 	struct cause why;
 
-	log_set_level(LOG_LEVEL_FATAL);
+	log_set_level(export_log_level);
 	fake_set_reset(0);
 	x.device = fake_plug(&rig_spec);
 	fake_describe(x.device, &rig_descriptor, rig_configurations);

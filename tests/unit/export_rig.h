@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/log.h"
 #include "export/monitor.h"
 #include "fake_libusb.h"
 #include "unit.h"
@@ -52,6 +53,9 @@ extern struct export_script {
 extern const struct libusb_device_descriptor rig_descriptor;
 extern const struct libusb_config_descriptor *const rig_configurations[2];
 extern const struct fake_spec rig_spec;
+
+/* Nothing is logged; a test that reads the log wants something else. */
+extern enum log_level export_log_level;
 
 /* Fixtures: the device is plugged in and looked at. */
 void export_set_up(void);
