@@ -15,6 +15,9 @@
 /* Sleeps end when they are to, not up to 50 us later: it is a bus's time. */
 #define TIMER_SLACK_NS 1000
 
+/* What is in its mailbox beside enum unit_message. */
+enum { RUNNER_LOOK = 100, RUNNER_QUIT };
+
 static _Thread_local struct runner *current;
 
 /* ---- Begin and end ------------------------------------------------------ */
@@ -23,8 +26,16 @@ void
 runner_init(struct runner *r, unsigned number)
 {
 	memset(r, 0, sizeof *r);
+	r->look.type = RUNNER_LOOK;
 	snprintf(r->name, sizeof r->name, "virtual-%u", number);
 	r->woken_end = &r->woken;
+	nap_init(&r->nap);
+}
+
+void
+runner_fini(struct runner *r)
+{
+	nap_fini(&r->nap);
 }
 
 void
@@ -159,6 +170,28 @@ detach(struct runner *r, struct virtual_open *o)
 	open_detached(o);
 }
 
+/* Does what is due; `all`: a gadget has said that it might be. */
+static void
+tick(struct runner *r, bool all)
+{
+	const struct moment now = clock_now();
+
+	r->due = MOMENT_NEVER;
+	for (struct unit *u = r->units; u != NULL; u = u->next) {
+		if (all || !moment_before(now, u->due))
+			u->due = gadget_tick(u->gadget);
+		r->due = moment_earlier(r->due, u->due);
+	}
+}
+
+static void
+look(struct runner *r)
+{
+	/* Before the look: what is changed during it, is told of again. */
+	atomic_store(&r->looking, false);
+	tick(r, true);
+}
+
 static void
 work_on(struct runner *r, struct msg *m)
 {
@@ -175,8 +208,13 @@ work_on(struct runner *r, struct msg *m)
 		case UNIT_DETACH:
 			detach(r, open_of_detach(m));
 			break;
-		default:
+		case RUNNER_LOOK:
+			unlock(r);
+			look(r);
+			break;
+		case RUNNER_QUIT:
 			r->quitting = true;
+			break;
 		}
 		m = next;
 	}
@@ -185,20 +223,6 @@ work_on(struct runner *r, struct msg *m)
 }
 
 /* ---- Time --------------------------------------------------------------- */
-
-/* Does what is due; `all`: a gadget has said that it might be. */
-static void
-tick(struct runner *r, bool all)
-{
-	const struct moment now = clock_now();
-
-	r->due = MOMENT_NEVER;
-	for (struct unit *u = r->units; u != NULL; u = u->next) {
-		if (all || !moment_before(now, u->due))
-			u->due = gadget_tick(u->gadget);
-		r->due = moment_earlier(r->due, u->due);
-	}
-}
 
 static bool
 is_due(const struct runner *r)
@@ -210,11 +234,9 @@ is_due(const struct runner *r)
 static nfds_t
 watch(struct runner *r, struct moment *until)
 {
-	nfds_t n = 2;
+	nfds_t n = 1;
 
 	r->pollfds[0] = (struct pollfd){ .fd = r->waker->read_fd,
-		.events = POLLIN };
-	r->pollfds[1] = (struct pollfd){ .fd = r->ticker->read_fd,
 		.events = POLLIN };
 	for (struct unit *u = r->units; u != NULL; u = u->next) {
 		u->gadget->watching =
@@ -227,7 +249,7 @@ watch(struct runner *r, struct moment *until)
 static void
 tell_watched(struct runner *r)
 {
-	const struct pollfd *pfd = r->pollfds + 2;
+	const struct pollfd *pfd = r->pollfds + 1;
 
 	for (struct unit *u = r->units; u != NULL; u = u->next) {
 		gadget_watched(u->gadget, pfd, u->gadget->watching);
@@ -236,13 +258,12 @@ tell_watched(struct runner *r)
 }
 
 static void
-sleep_until(struct runner *r, struct moment until)
+poll_until(struct runner *r, struct moment until)
 {
 	const nfds_t n = watch(r, &until);
 	struct timespec left;
 	int64_t ns;
 
-	counter_add(&r->sleeps, 1);
 	ns = until.ns == MOMENT_NEVER.ns ? 0 : until.ns - clock_now().ns;
 	if (ns < 0)
 		ns = 0;
@@ -253,11 +274,36 @@ sleep_until(struct runner *r, struct moment until)
 		return;
 	if (r->pollfds[0].revents != 0)
 		waker_clear(r->waker);
-	if (r->pollfds[1].revents != 0) {
-		waker_clear(r->ticker);
-		tick(r, true);
-	}
 	tell_watched(r);
+}
+
+static void
+sleep_until(struct runner *r, struct moment until)
+{
+	counter_add(&r->sleeps, 1);
+	if (r->waker != NULL)
+		poll_until(r, until);
+	else
+		nap_wait(&r->nap, until);
+}
+
+/* The mailbox's. */
+static void
+wake(void *arg)
+{
+	struct runner *r = arg;
+
+	if (r->waker != NULL)
+		waker_wake(r->waker);
+	else
+		nap_call(&r->nap);
+}
+
+void
+runner_look(struct runner *r)
+{
+	if (!atomic_exchange(&r->looking, true))
+		mailbox_post(&r->box, &r->look);
 }
 
 /* ---- The thread --------------------------------------------------------- */
@@ -289,47 +335,39 @@ run(void *arg)
 }
 
 static size_t
-count_pollfds(const struct runner *r)
+count_descriptors(const struct runner *r)
 {
-	size_t n = 2;
+	size_t n = 0;
 
 	for (const struct unit *u = r->units; u != NULL; u = u->next)
 		n += u->gadget->device->kind->descriptors;
 	return n;
 }
 
-/* Who changes something in a gadget from elsewhere tells `ticker`, if anybody is
- * there to be told. */
-static void
-set_ticker(struct runner *r, struct waker *ticker)
-{
-	for (struct unit *u = r->units; u != NULL; u = u->next) {
-		gadget_lock(u->gadget);
-		u->gadget->waker = ticker;
-		gadget_release(u->gadget);
-	}
-}
-
+/* 0, or an errno value. */
 static int
-open_wakers(struct runner *r)
+prepare_poll(struct runner *r)
 {
+	const size_t n = count_descriptors(r);
+
+	if (n == 0)
+		return 0;
+	r->pollfds = calloc(1 + n, sizeof *r->pollfds);
+	if (r->pollfds == NULL)
+		return ENOMEM;
 	r->waker = waker_new();
-	r->ticker = r->waker != NULL ? waker_new() : NULL;
-	return r->ticker != NULL ? 0 : errno;
+	return r->waker != NULL ? 0 : errno;
 }
 
 int
 runner_start(struct runner *r)
 {
-	int error = open_wakers(r);
+	int error = prepare_poll(r);
 
-	r->pollfds = calloc(count_pollfds(r), sizeof *r->pollfds);
-	if (r->pollfds == NULL)
-		error = ENOMEM;
 	if (error != 0)
 		return error;
-	mailbox_init_waker(&r->box, r->waker);
-	set_ticker(r, r->ticker);
+	mailbox_init(&r->box, wake, r);
+	atomic_store(&r->looking, false);
 	/* Whatever has become due meanwhile. */
 	for (struct unit *u = r->units; u != NULL; u = u->next)
 		u->due = (struct moment){ 0 };
@@ -345,7 +383,7 @@ runner_halt(struct runner *r)
 {
 	if (!r->started)
 		return;
-	r->quit.type = -1;
+	r->quit.type = RUNNER_QUIT;
 	mailbox_post(&r->box, &r->quit);
 	thread_join(&r->thread);
 	r->started = false;
@@ -355,12 +393,9 @@ void
 runner_stop(struct runner *r)
 {
 	runner_halt(r);
-	set_ticker(r, NULL);
 	if (r->waker != NULL)
 		waker_put(r->waker);
-	if (r->ticker != NULL)
-		waker_put(r->ticker);
-	r->waker = r->ticker = NULL;
+	r->waker = NULL;
 	free(r->pollfds);
 	r->pollfds = NULL;
 }

@@ -15,6 +15,7 @@
 #include "actor/mailbox.h"
 #include "actor/thread.h"
 #include "base/clock.h"
+#include "virtual/nap.h"
 
 struct pollfd;
 struct unit;
@@ -24,12 +25,15 @@ struct runner {
 	struct thread thread;
 	bool started;
 	char name[16];
-	struct waker *waker; /* the mailbox's */
-	struct waker *ticker; /* the gadgets' */
 	struct mailbox box;
 	struct unit *units;
-	struct pollfd *pollfds; /* both wakers, then what kinds ask for */
-	struct msg quit;
+	/* Where it sleeps; or, when there are kinds that have descriptors, what
+	 * it polls: the waker first. */
+	struct nap nap;
+	struct waker *waker;
+	struct pollfd *pollfds;
+	struct msg quit, look;
+	_Atomic bool looking; /* `look` is on its way */
 
 	/* ---- The thread's ---- */
 	struct unit *locked; /* the gadget's lock is held */
@@ -44,6 +48,7 @@ struct runner {
 };
 
 void runner_init(struct runner *r, unsigned number);
+void runner_fini(struct runner *r);
 /* While it is not running: who is to be simulated here. */
 void runner_add(struct runner *r, struct unit *u);
 
@@ -53,6 +58,10 @@ int runner_start(struct runner *r);
 void runner_halt(struct runner *r);
 /* The same when nobody can post any more.  It can be started again. */
 void runner_stop(struct runner *r);
+
+/* Somebody else has changed something in a gadget: it may have to do something
+ * earlier than it means to.  Any thread, while it is started. */
+void runner_look(struct runner *r);
 
 /* CPU time that it has had, in ns.  Not while it is being started or stopped. */
 uint64_t runner_cpu(struct runner *r);

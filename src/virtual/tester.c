@@ -37,6 +37,7 @@ carry_out(struct world *w, char *line, struct json *j)
 {
 	if (strcmp(line, "threads") != 0) {
 		command_run(&w->farm, line, j);
+		world_look(w);
 		return;
 	}
 	json_object(j, NULL);

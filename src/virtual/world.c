@@ -203,6 +203,8 @@ void
 world_free(struct world *w)
 {
 	tester_stop(w);
+	for (unsigned i = 0; i < w->runner_count; i++)
+		runner_fini(&w->runners[i]);
 	for (unsigned i = 0; i < w->farm.count; i++) {
 		gadget_fini(&w->farm.gadgets[i]);
 		free(w->units[i].info);
@@ -211,6 +213,15 @@ world_free(struct world *w)
 	free(w->units);
 	free(w->runners);
 	free(w->report);
+}
+
+void
+world_look(struct world *w)
+{
+	pthread_mutex_lock(&the.lock);
+	for (unsigned i = 0; the.watchers != NULL && i < w->runner_count; i++)
+		runner_look(&w->runners[i]);
+	pthread_mutex_unlock(&the.lock);
 }
 
 /* The devices stay where they are: the program's other threads may still be at

@@ -38,6 +38,9 @@ void world_free(struct world *w);
 /* Something has come or gone.  Not under a gadget's lock. */
 void world_changed(void);
 
+/* A tester has changed something: whoever simulates it looks what is due. */
+void world_look(struct world *w);
+
 /* Writes what the devices have counted, and what they have cost. */
 int world_report(struct world *w, struct cause *why);
 
