@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "shake.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <linux/usbdevice_fs.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DEVICES "/sys/bus/usb/devices"
+#define PRODUCT "PRODUCT=5ac/12a8/"
+
+/* ---- /sys and /dev ---- */
+
+/* The file's text without its line's end; "" when there is none. */
+static void
+read_attribute(const char *folder, const char *name, char *out, size_t size)
+{
+	char path[HOST_PATH_MAX + 32];
+	ssize_t n = -1;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, out, size - 1);
+		close(fd);
+	}
+	out[n > 0 ? n : 0] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+}
+
+/* A UDID has a hyphen that the serial number has not. */
+static bool
+is_serial_of(const char *serial, const char *udid)
+{
+	for (; *udid != '\0'; udid++)
+		if (*udid != '-' && *serial++ != *udid)
+			return false;
+	return *serial == '\0';
+}
+
+bool
+host_find(const struct phone *p, char folder[HOST_PATH_MAX])
+{
+	DIR *dir = opendir(DEVICES);
+	struct dirent *e;
+	bool found = false;
+
+	if (dir == NULL)
+		die("cannot read " DEVICES);
+	while (!found && (e = readdir(dir)) != NULL) {
+		char serial[128];
+
+		if (strchr(e->d_name, ':') != NULL)
+			continue; /* an interface */
+		snprintf(folder, HOST_PATH_MAX, "%s/%s", DEVICES, e->d_name);
+		read_attribute(folder, "serial", serial, sizeof serial);
+		found = is_serial_of(serial, p->udid);
+	}
+	closedir(dir);
+	return found;
+}
+
+int
+host_configuration(const char *folder)
+{
+	char text[16];
+
+	read_attribute(folder, "bConfigurationValue", text, sizeof text);
+	return atoi(text);
+}
+
+bool
+host_configure(const char *folder, int value)
+{
+	char path[HOST_PATH_MAX + 32], text[16];
+	const int len = snprintf(text, sizeof text, "%d\n", value);
+	bool written;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/bConfigurationValue", folder);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	written = fd >= 0 && write(fd, text, (size_t)len) == len;
+	if (fd >= 0)
+		close(fd);
+	return written;
+}
+
+bool
+host_reset(const char *folder)
+{
+	char bus[16], address[16], path[64];
+	int fd, r = -1;
+
+	read_attribute(folder, "busnum", bus, sizeof bus);
+	read_attribute(folder, "devnum", address, sizeof address);
+	snprintf(path, sizeof path, "/dev/bus/usb/%03d/%03d", atoi(bus),
+	    atoi(address));
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		r = ioctl(fd, USBDEVFS_RESET, 0);
+		close(fd);
+	}
+	return r == 0;
+}
+
+/* ---- Events ---- */
+
+#define GROUP_KERNEL 1
+#define GROUP_UDEV 2
+
+/* What udevd puts in front (libudev's monitor format). */
+struct udev_head {
+	char prefix[8]; /* "libudev" */
+	uint32_t magic, head_size, offset, length;
+};
+
+static struct phone *phones;
+static unsigned phone_count;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed;
+static struct pollfd events[2]; /* the kernel's, udev's */
+
+static int
+open_group(unsigned group)
+{
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK,
+		.nl_groups = group };
+	const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
+	    NETLINK_KOBJECT_UEVENT);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
+		die("cannot hear the kernel's events");
+	return fd;
+}
+
+/* The rest of the property that begins so, or NULL; they are strings in a
+ * row. */
+static const char *
+property(const char *at, const char *end, const char *start)
+{
+	for (; at < end; at += strlen(at) + 1)
+		if (strncmp(at, start, strlen(start)) == 0)
+			return at + strlen(start);
+	return NULL;
+}
+
+static void
+note_added(const char *path, bool by_udev)
+{
+	char folder[HOST_PATH_MAX], serial[128];
+
+	snprintf(folder, sizeof folder, "/sys%s", path);
+	read_attribute(folder, "serial", serial, sizeof serial);
+	pthread_mutex_lock(&lock);
+	for (unsigned i = 0; i < phone_count; i++)
+		if (is_serial_of(serial, phones[i].udid))
+			phones[i].added[by_udev] = clock_now();
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+static void
+take_event(bool by_udev)
+{
+	_Alignas(struct udev_head) char event[8192];
+	const struct udev_head *head = (const struct udev_head *)event;
+	const ssize_t n =
+	    recv(events[by_udev].fd, event, sizeof event - 1, 0);
+	const char *at = event, *end = event + n, *path;
+
+	if (n <= (ssize_t)sizeof *head)
+		return;
+	event[n] = '\0';
+	if (strcmp(head->prefix, "libudev") == 0)
+		at += head->offset < n ? head->offset : n;
+	path = property(at, end, "DEVPATH=");
+	if (path != NULL && property(at, end, "ACTION=add") != NULL &&
+	    property(at, end, "DEVTYPE=usb_device") != NULL &&
+	    property(at, end, PRODUCT) != NULL)
+		note_added(path, by_udev);
+}
+
+static void *
+hear_for_ever(void *arg)
+{
+	for (;;) {
+		poll(events, 2, -1);
+		for (int i = 0; i < 2; i++)
+			if (events[i].revents != 0)
+				take_event(i);
+	}
+	return arg;
+}
+
+void
+host_events_open(struct phone *all, unsigned count)
+{
+	pthread_condattr_t attr;
+	pthread_t thread;
+
+	phones = all;
+	phone_count = count;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&changed, &attr);
+	events[false] = (struct pollfd){ open_group(GROUP_KERNEL), POLLIN, 0 };
+	events[true] = (struct pollfd){ open_group(GROUP_UDEV), POLLIN, 0 };
+	if (pthread_create(&thread, NULL, hear_for_ever, NULL) != 0)
+		die("no thread");
+}
+
+bool
+host_await_added(struct phone *p, bool by_udev, struct moment since,
+    struct moment until, struct moment *when)
+{
+	const struct timespec ts = timespec_of(until);
+	int r = 0;
+
+	pthread_mutex_lock(&lock);
+	while (!moment_before(since, p->added[by_udev]) && r == 0)
+		r = pthread_cond_timedwait(&changed, &lock, &ts);
+	*when = p->added[by_udev];
+	pthread_mutex_unlock(&lock);
+	return moment_before(since, *when);
+}
