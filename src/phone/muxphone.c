@@ -36,6 +36,15 @@ catch_signals(struct farm *f)
 	sigaction(SIGPIPE, &sa, NULL);
 }
 
+/* Whoever asks again while it ends has been heard; and there is no farm any
+ * more for the handler. */
+static void
+ignore_signals(void)
+{
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+}
+
 /* Whoever reads our output waits for that line; and must hear of it when it
  * cannot be written. */
 static int
@@ -53,9 +62,12 @@ run(struct farm *f, const struct options *o, struct cause *why)
 	if (farm_start(f, o, why) < 0)
 		return -1;
 	catch_signals(f);
-	if (say_ready(why) < 0)
+	if (say_ready(why) < 0) {
+		ignore_signals();
 		return -1;
+	}
 	farm_run(f);
+	ignore_signals();
 	return 0;
 }
 

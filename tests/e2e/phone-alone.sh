@@ -29,4 +29,20 @@ equals 1 $? "exit status of muxphone"
 muxphone_pid=
 equals 1 "$(violations)" violations
 violations_expected=yes
+
+step "whoever asks it to end again and again is heard once"
+muxphone --listen "unix:$DIR/more" --device scm >"$DIR/more.out" \
+    2>>"$DIR/more.log" &
+more_pid=$!
+started+=("$more_pid")
+must_await 20 grep -q ready "$DIR/more.out"
+ask_again() {
+	while kill -TERM "$more_pid" 2>/dev/null; do
+		:
+	done
+}
+ask_again
+status=0
+wait "$more_pid" || status=$?
+equals 0 "$status" "exit status of muxphone"
 finish
