@@ -89,7 +89,7 @@ class Bench:
                     daemon.phones.shrink(case.phones, windows)
                 result = self.measure(daemon, case)
                 daemon.phones.stop_shrinking()
-                daemon.phones.look()
+                daemon.look()
             found = figures.of_run(result, daemon.bus)
             found["violations"] = daemon.phones.violations()
             found["ended"] = int(daemon.in_time)

@@ -22,6 +22,7 @@ import time
 from cases import SCENARIOS
 
 START_SECONDS = 30      # until all phones are listed
+ANSWER_SECONDS = 10     # of the phones, to one command
 STOP_SECONDS = 5        # from SIGTERM to the end; after that SIGKILL
 DESCRIPTORS = 65536     # for thousands of clients, where that is allowed
 
@@ -141,12 +142,16 @@ class Phones:
     def command(self, *lines):
         """Sends commands; the last answer, Failed when one has an error."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(START_SECONDS)
+            connection.settimeout(ANSWER_SECONDS)
             connection.connect(self.control)
             answers = connection.makefile()
             for line in lines:
                 connection.sendall(f"{line}\n".encode())
-                answer = answers.readline()
+                try:
+                    answer = answers.readline()
+                except TimeoutError as error:
+                    raise Failed(f"the phones do not answer '{line}': the "
+                                 "process hangs") from error
                 if not answer or "error" in json.loads(answer):
                     raise Failed(f"the phones answer '{line}' with {answer}")
         return json.loads(answer)
@@ -381,6 +386,18 @@ class Daemon:
         if self.bus == "usbip":
             return words + ["--no-usb", "--usbip", self.phones.address]
         return self.setup.under(self.phones) + words
+
+    def look(self):
+        """What the phones have counted; Failed when it is no more."""
+        try:
+            self.phones.look()
+        except OSError as error:
+            try:
+                status = self.process.child.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                raise Failed(f"the phones: {error}") from error
+            raise Failed(f"it has ended with status {status}: "
+                         f"{self.process.tail()}") from error
 
     def apart(self):
         """How names of threads begin that are none of the daemon's."""

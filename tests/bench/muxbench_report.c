@@ -10,6 +10,7 @@ struct total {
 	unsigned flows;
 	uint64_t *by_phone; /* bytes, or cycles where those are counted */
 	int64_t longest_ns;
+	unsigned unanswered; /* who asked before the time and waits after it */
 	struct histogram *latency;
 };
 
@@ -31,6 +32,8 @@ add_up(const struct bench *b, const struct group *g, struct total *t)
 		t->cycles += f->cycles;
 		if (f->longest_ns > t->longest_ns)
 			t->longest_ns = f->longest_ns;
+		t->unanswered += f->since.ns > 0 &&
+		    moment_before(f->since, b->begin);
 		t->by_phone[f->phone_index] += g->kind->counts_cycles
 		    ? f->cycles
 		    : f->counted_in + f->counted_out;
@@ -97,9 +100,13 @@ fault_of(const struct bench *b, const struct group *g, const struct total *t)
 {
 	if (b->error[0] != '\0')
 		return b->error;
-	if (g->still || g->kind->silent || t->in + t->out + t->cycles > 0)
+	if (g->still || g->kind->silent)
 		return NULL;
-	return "nothing moved";
+	if (t->in + t->out + t->cycles == 0)
+		return "nothing moved";
+	return t->unanswered > 0 && g->kind->tick == NULL
+	    ? "no answer came in all the time that was measured"
+	    : NULL;
 }
 
 bool
