@@ -29,6 +29,7 @@ runner_init(struct runner *r, unsigned number)
 	r->look.type = RUNNER_LOOK;
 	snprintf(r->name, sizeof r->name, "virtual-%u", number);
 	r->woken_end = &r->woken;
+	pthread_mutex_init(&r->life, NULL);
 	nap_init(&r->nap);
 }
 
@@ -36,6 +37,7 @@ void
 runner_fini(struct runner *r)
 {
 	nap_fini(&r->nap);
+	pthread_mutex_destroy(&r->life);
 }
 
 void
@@ -60,10 +62,14 @@ uint64_t
 runner_cpu(struct runner *r)
 {
 	clockid_t clock;
+	uint64_t cpu;
 
-	if (!r->started || pthread_getcpuclockid(r->thread.id, &clock) != 0)
-		return r->cpu_before;
-	return r->cpu_before + cpu_time(clock);
+	pthread_mutex_lock(&r->life);
+	cpu = r->cpu_before;
+	if (r->started && pthread_getcpuclockid(r->thread.id, &clock) == 0)
+		cpu += cpu_time(clock);
+	pthread_mutex_unlock(&r->life);
+	return cpu;
 }
 
 /* ---- Locks and wake-ups ------------------------------------------------- */
@@ -330,7 +336,7 @@ run(void *arg)
 	}
 	work_on(r, mailbox_close(&r->box));
 	wake_hosts(r);
-	r->cpu_before += cpu_time(CLOCK_THREAD_CPUTIME_ID);
+	r->cpu_at_end = cpu_time(CLOCK_THREAD_CPUTIME_ID);
 	return NULL;
 }
 
@@ -373,20 +379,25 @@ runner_start(struct runner *r)
 		u->due = (struct moment){ 0 };
 	r->due = (struct moment){ 0 };
 	r->quitting = false;
+	pthread_mutex_lock(&r->life);
 	error = thread_start(&r->thread, r->name, run, r);
 	r->started = error == 0;
+	pthread_mutex_unlock(&r->life);
 	return error;
 }
 
 void
 runner_halt(struct runner *r)
 {
-	if (!r->started)
-		return;
-	r->quit.type = RUNNER_QUIT;
-	mailbox_post(&r->box, &r->quit);
-	thread_join(&r->thread);
-	r->started = false;
+	pthread_mutex_lock(&r->life);
+	if (r->started) {
+		r->quit.type = RUNNER_QUIT;
+		mailbox_post(&r->box, &r->quit);
+		thread_join(&r->thread);
+		r->started = false;
+		r->cpu_before += r->cpu_at_end;
+	}
+	pthread_mutex_unlock(&r->life);
 }
 
 void

@@ -22,8 +22,10 @@ struct unit;
 struct virtual_open;
 
 struct runner {
+	pthread_mutex_t life; /* held while it begins and ends; of the next 3 */
 	struct thread thread;
 	bool started;
+	uint64_t cpu_before; /* CPU time of those that it was before */
 	char name[16];
 	struct mailbox box;
 	struct unit *units;
@@ -41,7 +43,7 @@ struct runner {
 	struct virtual_open *woken, **woken_end;
 	bool quitting;
 
-	uint64_t cpu_before; /* of the threads that it had before */
+	uint64_t cpu_at_end; /* written once, last; read when it is joined */
 
 	/* What it has done; any thread may read them. */
 	struct counter urbs, batches, sleeps, wakes;
@@ -63,7 +65,7 @@ void runner_stop(struct runner *r);
  * earlier than it means to.  Any thread, while it is started. */
 void runner_look(struct runner *r);
 
-/* CPU time that it has had, in ns.  Not while it is being started or stopped. */
+/* CPU time that it has had, in ns.  Any thread. */
 uint64_t runner_cpu(struct runner *r);
 
 /* At the end of the batch, or, by another thread than a runner, now. */

@@ -23,7 +23,8 @@ usb_load -k 1 -p none -s 512 -q 200 -n "$(scaled 100000)" storm
 step "every way to handle events, threads, forks"
 usb_load -k 1 -p none events
 usb_load -p 1 -T 8 -n "$(scaled 400)" threads
-usb_load -p 1 -n 200 fork
+# ThreadSanitizer lets no thread begin in a child of threads.
+[ "$MUXD_SANITIZE" = thread ] || usb_load -p 1 -n 200 fork
 
 step "control transfers, interfaces, halted endpoints, isochronous transfers"
 usb_load -n "$(scaled 2000)" control
@@ -74,13 +75,16 @@ wait "$others" 2>/dev/null
 note "$(must load -d "$(id_of_phone 2)" echo 1M | tail -n 1)"
 
 step "a phone that is stalled does not hold up another"
-load_beside stalled -d "$(id_of_phone 3)" echo "$(scaled $((8 << 20)))"
+load_beside stalled -d "$(id_of_phone 3)" echo $((1 << 40))
 stalled=$beside
 must_await 5 has_connections 1
 phone stall 3 >/dev/null
 note "$(must load -d "$(id_of_phone 1)" echo "$amount" | tail -n 1)"
 phone resume 3 >/dev/null
-must_end "$stalled" 20
+note "$(must load -d "$(id_of_phone 3)" echo 1M | tail -n 1)"
+gone "$stalled" && fail "its connection ended: $(cat "$DIR/stalled.log")"
+kill "$stalled"
+wait "$stalled" 2>/dev/null
 
 step "nobody wakes up while nothing happens"
 quiet() {
