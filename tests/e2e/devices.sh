@@ -44,4 +44,8 @@ refused printer "'printer' is none of phone, sourcesink, cdc-acm, hid, dfu and s
 refused hid:interval=x "interval: 'x' is no number from 1 to 10000"
 refused sourcesink:loop=2 "loop: takes no value"
 refused phone:loop "a phone has no options here"
+contains "$(must_fail muxphone --gadget=configurations=2)" "'2' is neither 1 nor 4"
+contains "$(must_fail muxphone --gadget=speed=high)" \
+    "'speed' is neither configurations=1|4 nor udc=NAME"
+contains "$(must_fail muxphone --gadget=udc=a,udc=b)" "2 UDCs for 1 phones"
 finish

@@ -158,6 +158,41 @@ START_TEST(modes)
 }
 END_TEST
 
+/* As at a UDC: its layout and the speed are the bus's affair. */
+START_TEST(layout_of_the_bus)
+{
+	struct test_urb *read;
+
+	phone_set_layout(phone, &phone_mux_last_of_4);
+	configure(3);
+	expect(submit(0x85, NULL, 512), USBIP_EPIPE, 0);
+	configure(4);
+	STALLS(0x81, 0, 0, 1, 2); /* the mux is interface 0 there */
+	ck_assert_uint_eq(dev->ep[device_endpoint_index(0x85)].packet, 512);
+	expect_control(0xc0, 0x45, 0, 0, 4, USBIP_OK, "\3\3\3\0", 4);
+	STALLS(0xc0, 0x52, 0, 3, 1); /* it cannot change its descriptors */
+	dev->kind->arrive(dev, false);
+	ck_assert_ptr_eq(dev->profile.device, &phone_mux_last_of_4);
+
+	/* A cable that is slower than it: 64 bytes fill a packet. */
+	dev->profile.speed = DESC_FULL;
+	configure(4);
+	ck_assert_uint_eq(dev->ep[device_endpoint_index(0x85)].packet, 64);
+	ck_assert_uint_eq(phone->frame.max_packet, 64);
+
+	/* What was half sent is lost with a halt, also when the bus clears it. */
+	expect(submit(0x04, NULL, 64), USBIP_OK, 64);
+	ck_assert_uint_eq(phone->frame.part_len, 64);
+	read = submit(0x85, NULL, 512);
+	ck_assert(device_halt(dev, 0x04));
+	device_clear_halt(dev, 0x04);
+	ck_assert_uint_eq(phone->frame.part_len, 0);
+	ck_assert(!dev->ep[device_endpoint_index(0x04)].halted);
+	configure(0);
+	expect(read, USBIP_ESHUTDOWN, 0);
+}
+END_TEST
+
 START_TEST(super_speed)
 {
 	struct test_urb *read;
@@ -435,6 +470,7 @@ main(void)
 	tcase_add_test(t, status);
 	tcase_add_test(t, unknown_requests_stall);
 	tcase_add_test(t, modes);
+	tcase_add_test(t, layout_of_the_bus);
 	tcase_add_test(t, super_speed);
 	tcase_add_test(t, describes_itself);
 	suite_add_tcase(s, t);
