@@ -30,6 +30,8 @@ static const struct mode modes[] = {
 	{ "interface", "configurations, interfaces, halted endpoints",
 	    run_interface },
 	{ "iso", "COUNT isochronous transfers each way", run_iso },
+	{ "play", "standard input, in isochronous packets of SIZE bytes, to "
+	    "INTERFACE:SETTING:ENDPOINT", run_play },
 	{ "attach", "COUNT times: open, claim, transfer, close", run_attach },
 	{ "once", "a whole short conversation; 3: the device was lost",
 	    run_once },

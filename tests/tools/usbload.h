@@ -21,7 +21,6 @@
 #include <libusb.h>
 
 #define EP_IN 0x81
-#define EP_OUT 0x01
 #define EP_ISO_IN 0x82
 #define EP_ISO_OUT 0x02
 /* The vendor requests of Linux' gadget zero: write a buffer, read it back. */
@@ -53,6 +52,7 @@ struct load {
 	const struct options *o;
 	libusb_context *ctx;
 	libusb_device_handle *dev;
+	uint8_t out;	   /* the bulk endpoint: muxphone's is 0x01, Linux' 0x02 */
 	size_t packet;	   /* wMaxPacketSize of EP_IN */
 	int packet_before; /* the same as it was told before open */
 };
@@ -87,6 +87,8 @@ void load_open(struct load *l, const struct options *o);
 void load_close(struct load *l);
 /* The device without a context of its own: 0 or libusb's error. */
 int load_find_open(struct load *l);
+/* A context, and that; fatal() otherwise. */
+void load_open_unclaimed(struct load *l, const struct options *o);
 /* Handles events once, for `ms` milliseconds at most. */
 void load_events(struct load *l, int ms);
 
@@ -146,6 +148,7 @@ void run_hotplug(const struct options *o);
 void run_control(const struct options *o);
 void run_interface(const struct options *o);
 void run_iso(const struct options *o);
+void run_play(const struct options *o);
 void run_attach(const struct options *o);
 void run_once(const struct options *o);
 void run_gone(const struct options *o);

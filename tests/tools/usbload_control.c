@@ -165,18 +165,18 @@ halts(const struct load *l)
 	stage(l->o, "a halted endpoint");
 	if (buf == NULL)
 		fatal("out of memory");
-	expect(0, libusb_clear_halt(l->dev, EP_OUT), "clear_halt of none");
+	expect(0, libusb_clear_halt(l->dev, l->out), "clear_halt of none");
 	memset(buf, 0xee, l->packet);
-	expect(LIBUSB_ERROR_PIPE, libusb_bulk_transfer(l->dev, EP_OUT, buf,
+	expect(LIBUSB_ERROR_PIPE, libusb_bulk_transfer(l->dev, l->out, buf,
 	    (int)l->packet, &moved, LIMIT_MS), "a write that stalls");
 	content_fill(buf, l->packet, l->packet, l->o->content);
-	expect(LIBUSB_ERROR_PIPE, libusb_bulk_transfer(l->dev, EP_OUT, buf,
+	expect(LIBUSB_ERROR_PIPE, libusb_bulk_transfer(l->dev, l->out, buf,
 	    (int)l->packet, &moved, LIMIT_MS), "a write while halted");
-	expect(0, libusb_clear_halt(l->dev, EP_OUT), "clear_halt");
-	expect(0, libusb_bulk_transfer(l->dev, EP_OUT, buf, (int)l->packet,
+	expect(0, libusb_clear_halt(l->dev, l->out), "clear_halt");
+	expect(0, libusb_bulk_transfer(l->dev, l->out, buf, (int)l->packet,
 	    &moved, LIMIT_MS), "a write after clear_halt");
 	expect((int)l->packet, moved, "length of it");
-	expect(0, libusb_bulk_transfer(l->dev, EP_OUT, buf, 0, &moved,
+	expect(0, libusb_bulk_transfer(l->dev, l->out, buf, 0, &moved,
 	    LIMIT_MS), "an empty write");
 	expect(LIBUSB_ERROR_NOT_FOUND, libusb_clear_halt(l->dev, 0x8f),
 	    "clear_halt of no endpoint");
@@ -211,7 +211,7 @@ properties(const struct load *l)
 	uint8_t ports[7];
 
 	stage(l->o, "what is told of a device");
-	expect((int)l->packet, libusb_get_max_packet_size(dev, EP_OUT),
+	expect((int)l->packet, libusb_get_max_packet_size(dev, l->out),
 	    "get_max_packet_size");
 	expect((int)l->packet, l->packet_before,
 	    "get_max_packet_size before open");

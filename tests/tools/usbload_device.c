@@ -23,6 +23,25 @@ by_place(const void *a, const void *b)
 	    libusb_get_port_number(*y);
 }
 
+/* The first bulk OUT endpoint of interface 0; 0: it has none. */
+static uint8_t
+bulk_out(libusb_device *dev)
+{
+	struct libusb_config_descriptor *c;
+	const struct libusb_interface_descriptor *s;
+	uint8_t found = 0;
+
+	if (libusb_get_config_descriptor(dev, 0, &c) != 0)
+		return 0;
+	s = c->interface[0].altsetting;
+	for (int i = 0; i < s->bNumEndpoints && found == 0; i++)
+		if (s->endpoint[i].bmAttributes == LIBUSB_TRANSFER_TYPE_BULK &&
+		    (s->endpoint[i].bEndpointAddress & LIBUSB_ENDPOINT_IN) == 0)
+			found = s->endpoint[i].bEndpointAddress;
+	libusb_free_config_descriptor(c);
+	return found;
+}
+
 /* The list has no order that anybody promises. */
 int
 load_find_open(struct load *l)
@@ -48,6 +67,7 @@ load_find_open(struct load *l)
 		if (rc != 0)
 			break;
 		l->packet = (size_t)libusb_get_max_packet_size(list[i], EP_IN);
+		l->out = bulk_out(list[i]);
 		/* A kernel may have a driver for it. */
 		libusb_set_auto_detach_kernel_driver(l->dev, 1);
 		break;
@@ -59,7 +79,7 @@ load_find_open(struct load *l)
 }
 
 void
-load_open(struct load *l, const struct options *o)
+load_open_unclaimed(struct load *l, const struct options *o)
 {
 	int rc;
 
@@ -72,6 +92,14 @@ load_open(struct load *l, const struct options *o)
 	if (rc != 0)
 		fatal("no device %04x:%04x (number %u): %s", o->vendor,
 		    o->product, o->nth, libusb_error_name(rc));
+}
+
+void
+load_open(struct load *l, const struct options *o)
+{
+	int rc;
+
+	load_open_unclaimed(l, o);
 	rc = libusb_claim_interface(l->dev, 0);
 	if (rc != 0)
 		fatal("claim_interface: %s", libusb_error_name(rc));

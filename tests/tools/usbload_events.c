@@ -41,7 +41,7 @@ feed(struct load *l, int len)
 	uint8_t bytes[LOOP_SIZE] = { 1, 2, 3 };
 	int moved = 0;
 
-	expect(0, libusb_bulk_transfer(l->dev, EP_OUT, bytes, len, &moved,
+	expect(0, libusb_bulk_transfer(l->dev, l->out, bytes, len, &moved,
 	    5000), "bulk_transfer into the loop");
 	if (moved != len)
 		fault("%d bytes went into the loop", moved);
@@ -137,7 +137,7 @@ test_submit_beside(struct load *l)
 	slot_init(&out, l, 1, LOOP_SIZE);
 	memset(out.buffer, 0x77, LOOP_SIZE);
 	slot_fill_bulk(&in, EP_IN, mark_done, 0);
-	slot_fill_bulk(&out, EP_OUT, mark_done, 0);
+	slot_fill_bulk(&out, l->out, mark_done, 0);
 	thread = seat_take(&seat, l, true);
 	expect(0, slot_submit(&in), "submit_transfer");
 	expect(0, slot_submit(&out), "submit_transfer");

@@ -50,7 +50,7 @@ attach_transfer(struct load *l)
 	if (buf == NULL)
 		fatal("out of memory");
 	content_fill(buf, l->o->size, l->packet, l->o->content);
-	expect(0, libusb_bulk_transfer(l->dev, EP_OUT, buf, (int)l->o->size,
+	expect(0, libusb_bulk_transfer(l->dev, l->out, buf, (int)l->o->size,
 	    &moved, LIMIT_MS), "a write");
 	expect((int)l->o->size, moved, "length of a write");
 	expect(0, libusb_bulk_transfer(l->dev, EP_IN, buf, (int)l->o->size,
@@ -178,7 +178,7 @@ wreck_sail(struct wreck *w)
 		slot_init(s, l, i, l->o->size);
 		s->mode = w;
 		content_fill(s->buffer, s->size, l->packet, l->o->content);
-		slot_fill_bulk(s, i % 2 == 0 ? EP_IN : EP_OUT, wreck_done, 0);
+		slot_fill_bulk(s, i % 2 == 0 ? EP_IN : l->out, wreck_done, 0);
 		expect(0, slot_submit(s), "submit_transfer");
 	}
 	result("running");
@@ -269,7 +269,7 @@ once_talk(struct load *l, bool *lost)
 		buf, sizeof buf, LIMIT_MS), lost, "control_transfer out") ||
 	    !goes_on(libusb_control_transfer(l->dev, 0xc0, REQUEST_READ, 0, 0,
 		buf, sizeof buf, LIMIT_MS), lost, "control_transfer in") ||
-	    !once_bulk(l, EP_OUT, lost) || !once_bulk(l, EP_IN, lost))
+	    !once_bulk(l, l->out, lost) || !once_bulk(l, EP_IN, lost))
 		return;
 	goes_on(libusb_clear_halt(l->dev, EP_IN), lost, "clear_halt");
 	libusb_release_interface(l->dev, 0);

@@ -203,7 +203,7 @@ test_pollfds(struct load *l)
 	slot_init(&in, l, 0, 1024);
 	slot_init(&out, l, 1, 1024);
 	slot_fill_bulk(&in, EP_IN, turn_done, 0);
-	slot_fill_bulk(&out, EP_OUT, turn_done, 0);
+	slot_fill_bulk(&out, l->out, turn_done, 0);
 	turn_transfers(l, &in, &out);
 	stage(l->o, "time limits in a program's own poll");
 	turn_time_limits(l, &in);
@@ -269,7 +269,7 @@ crowd_write(void *arg)
 	for (unsigned i = 0; buf != NULL && i < c->l->o->count; i++) {
 		content_fill(buf, c->l->o->size, c->l->packet,
 		    c->l->o->content);
-		crowd_move(c, EP_OUT, buf);
+		crowd_move(c, c->l->out, buf);
 	}
 	free(buf);
 	return NULL;

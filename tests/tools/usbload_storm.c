@@ -220,7 +220,7 @@ storm_start(struct load *l)
 
 		slot_init(s, l, i, l->o->size);
 		s->mode = sm;
-		slot_fill_bulk(s, in ? EP_IN : EP_OUT, storm_done, 0);
+		slot_fill_bulk(s, in ? EP_IN : l->out, storm_done, 0);
 		if (in)
 			memset(s->buffer, RESTING_BYTE, s->size);
 		else

@@ -43,7 +43,7 @@ stream_submit(struct stream *st, struct slot *s)
 	if (len == 0)
 		return;
 	s->t->length = (int)len;
-	if (st->endpoint == EP_OUT && st->loop)
+	if (st->endpoint != EP_IN && st->loop)
 		stream_fill(s->buffer, st->l->o->seed, st->asked, len);
 	else if (st->endpoint == EP_IN)
 		memset(s->buffer, 0xa5, s->size);
@@ -129,7 +129,7 @@ stream_start(struct load *l, uint8_t endpoint, bool loop)
 		slot_init(s, l, i, o->size);
 		s->mode = st;
 		slot_fill_bulk(s, endpoint, stream_done, 0);
-		if (endpoint == EP_OUT && !loop)
+		if (endpoint != EP_IN && !loop)
 			content_fill(s->buffer, s->size, l->packet, o->content);
 	}
 	for (unsigned i = 0; i < o->depth; i++)
@@ -180,14 +180,14 @@ stream_finish(struct stream *st, const char *what)
 }
 
 static void
-run_one_way(const struct options *o, uint8_t endpoint, const char *what)
+run_one_way(const struct options *o, bool in, const char *what)
 {
 	const struct moment since = clock_now();
 	struct load l;
 	struct stream *st;
 
 	load_open(&l, o);
-	st = stream_start(&l, endpoint, false);
+	st = stream_start(&l, in ? EP_IN : l.out, false);
 	stream_finish(st, what);
 	stream_report(st, what, since);
 	stream_end(st);
@@ -197,13 +197,13 @@ run_one_way(const struct options *o, uint8_t endpoint, const char *what)
 void
 run_async_in(const struct options *o)
 {
-	run_one_way(o, EP_IN, "in");
+	run_one_way(o, true, "in");
 }
 
 void
 run_async_out(const struct options *o)
 {
-	run_one_way(o, EP_OUT, "out");
+	run_one_way(o, false, "out");
 }
 
 void
@@ -216,7 +216,7 @@ run_loop(const struct options *o)
 	load_open(&l, o);
 	since = clock_now();
 	in = stream_start(&l, EP_IN, true);
-	out = stream_start(&l, EP_OUT, true);
+	out = stream_start(&l, l.out, true);
 	stream_finish(out, "loop: out");
 	stream_finish(in, "loop: in");
 	stream_report(in, "loop", since);
