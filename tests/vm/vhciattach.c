@@ -3,12 +3,18 @@
 /*
  * Has the kernel import whatever a USB/IP server plugs in, as soon as it does:
  *
- *	vhciattach ADDRESS
+ *	vhciattach ADDRESS [CONTROLLER]
  *
  * Asks as `usbip attach` does and gives the kernel's virtual host controller
  * the connection; but hears of devices by our extension "watch" instead of
  * asking again and again, and so costs nothing in a machine that is emulated.
  * Runs until it is killed; a server that goes may come again.
+ *
+ * It leaves the controllers before CONTROLLER (0) to others.  `usbip attach`
+ * takes the first port that is free, so there comes back what usbexportd exports
+ * of these devices; were both on one controller, a change of setting or
+ * configuration would wait, under the controller's lock, for that of the
+ * original, which wants the lock.
  */
 
 #include <errno.h>
@@ -39,6 +45,7 @@ static struct attached attached[DEVICES_MAX];
 static unsigned attached_count;
 
 static const struct sock_addr *server;
+static unsigned first; /* of the controllers that are used */
 
 /* ---- The kernel's side -------------------------------------------------- */
 
@@ -86,8 +93,9 @@ free_port(uint32_t speed)
 	const char *hub = speed >= USBIP_SPEED_SUPER ? "ss" : "hs";
 	int port = -1;
 
-	for (int i = 0; i < CONTROLLERS && port < 0; i++)
-		port = free_port_of(next++ % CONTROLLERS, hub);
+	for (unsigned i = first; i < CONTROLLERS && port < 0; i++)
+		port = free_port_of(first + next++ % (CONTROLLERS - first),
+		    hub);
 	return port;
 }
 
@@ -249,10 +257,13 @@ main(int argc, char **argv)
 	struct sock_addr addr;
 	struct cause why;
 
-	if (argc != 2 || sock_addr_parse(&addr, argv[1], NULL, &why) < 0) {
-		fprintf(stderr, "usage: vhciattach ADDRESS\n");
+	if (argc < 2 || argc > 3 ||
+	    sock_addr_parse(&addr, argv[1], NULL, &why) < 0) {
+		fprintf(stderr, "usage: vhciattach ADDRESS [CONTROLLER]\n");
 		return 2;
 	}
+	if (argc > 2)
+		first = (unsigned)atoi(argv[2]) % CONTROLLERS;
 	server = &addr;
 	for (;;) {
 		const int fd = connect_to_server();
