@@ -29,13 +29,16 @@ refusal_of(int error)
 	}
 }
 
+/* Who is refused may try again as often as he likes. */
 static int
 refuse(const struct session *s, const char *what, int error)
 {
-	char trouble[BUS_TROUBLE_MAX];
+	static struct log_limit refusals;
+	char trouble[BUS_TROUBLE_MAX], more[LOG_LIMIT_MAX];
 
-	log_warning("device %s: cannot %s it: %s", s->ident.busid, what,
-	    bus_trouble(trouble, error, &s->ident));
+	if (log_limit_pass(&refusals, more) != NULL)
+		log_warning("device %s: cannot %s it: %s%s", s->ident.busid,
+		    what, bus_trouble(trouble, error, &s->ident), more);
 	return refusal_of(error);
 }
 

@@ -216,6 +216,38 @@ START_TEST(refusals)
 }
 END_TEST
 
+static _Atomic int cannot;
+
+static void
+count_cannot(enum log_level level, const char *line)
+{
+	(void)level;
+	cannot += strstr(line, "device 1-2.3: cannot open it: ") != NULL;
+}
+
+START_TEST(refusals_fill_no_log)
+{
+	enum { TIMES = 30 };
+	const struct moment begin = clock_now();
+
+	log_set_sink(count_cannot);
+	log_set_level(LOG_LEVEL_WARNING);
+	fake_set_open(LIBUSB_ERROR_IO);
+	for (int i = 0; i < TIMES; i++) {
+		const int fd = rig_connect(&x.rig);
+
+		ck_assert_uint_eq(rig_try_import(fd, "1-2.3", NULL),
+		    USBIP_ST_DEV_ERR);
+		close(fd);
+	}
+	log_set_level(LOG_LEVEL_FATAL);
+	ck_assert_int_ge(cannot, 1);
+	ck_assert_int_le(cannot,
+	    1 + moment_ms_between(begin, clock_now()) / 1000);
+	fake_set_open(0);
+}
+END_TEST
+
 /* The driver of interface 0 may want interface 1, which could be claimed. */
 START_TEST(refused_with_some_claimed)
 {
@@ -365,6 +397,7 @@ main(void)
 	tcase_add_test(t, second_importer_is_refused);
 	tcase_add_test(t, claimed_and_given_back);
 	tcase_add_test(t, refusals);
+	tcase_add_test(t, refusals_fill_no_log);
 	tcase_add_test(t, refused_with_some_claimed);
 	tcase_add_test(t, importer_goes_amid_transfers);
 	tcase_add_test(t, kick);
