@@ -169,6 +169,26 @@ START_TEST(all_options)
 }
 END_TEST
 
+START_TEST(virtual_devices)
+{
+	ck_assert_int_eq(PARSE("--virtual", "phone=3,window=65536",
+			     "--virtual=hid", "--virtual-threads", "2",
+			     "--virtual-report", "r", "--virtual-control", "c",
+			     "a", "b"), 0);
+	ck_assert_str_eq(o.virtual_devices, "phone=3,window=65536 hid");
+	ck_assert_str_eq(o.virtual_threads, "2");
+	ck_assert_str_eq(o.virtual_report, "r");
+	ck_assert_str_eq(o.virtual_control, "c");
+	ck_assert_uint_eq(o.server_count, 0);
+	ck_assert_int_eq(PARSE("--virtual", "hid", "-h", "far", "a", "b"), 0);
+	ck_assert_uint_eq(o.server_count, 1);
+	ck_assert_int_eq(PARSE("--virtual", "a b", "a"), -1);
+	ck_assert_int_eq(PARSE("--virtual=", "a"), -1);
+	ck_assert_int_eq(PARSE("--virtual-threads", "0", "a"), -1);
+	ck_assert_int_eq(PARSE("--virtual-threads", "65", "a"), -1);
+}
+END_TEST
+
 /* The command's options are its own, behind its name. */
 START_TEST(options_of_the_command)
 {
@@ -483,6 +503,7 @@ main(void)
 	tcase_add_test(tc, all_options);
 	tcase_add_test(tc, options_of_the_command);
 	tcase_add_test(tc, one_line);
+	tcase_add_test(tc, virtual_devices);
 	tcase_add_test(tc, wrong_options);
 	tcase_add_test(tc, ssh_targets);
 	tcase_add_test(tc, binaries);
