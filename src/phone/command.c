@@ -262,8 +262,7 @@ do_halt(struct call *c)
 
 	if (!get_endpoint(c, c->arg[0], &address))
 		return;
-	done = device_halt(gadget_lock(c->gadget), address);
-	gadget_unlock(c->gadget);
+	done = gadget_halt(c->gadget, address);
 	if (done)
 		succeed(c);
 	else

@@ -166,6 +166,17 @@ gadget_plug(struct gadget *g)
 	gadget_unlock(g);
 }
 
+bool
+gadget_halt(struct gadget *g, uint8_t address)
+{
+	const bool done = device_halt(gadget_lock(g), address);
+
+	gadget_unlock(g);
+	if (done && g->bus->halted != NULL)
+		g->bus->halted(g);
+	return done;
+}
+
 /* Whether it is time to come back. */
 static bool
 is_due_back(const struct gadget *g)

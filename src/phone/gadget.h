@@ -43,6 +43,9 @@ struct gadget_bus {
 	/* Takes it away from its hosts, whatever they are doing with it;
 	 * gadget_gone() when they have let go of it. */
 	void (*unplug)(struct gadget *g);
+	/* A tester has halted an endpoint.  May be NULL: the device remembers
+	 * it until a host comes there. */
+	void (*halted)(struct gadget *g);
 	/* What the bus calls its place.  May be NULL: the identity's busid. */
 	const char *(*place)(const struct gadget *g);
 };
@@ -96,6 +99,9 @@ void gadget_plug(struct gadget *g);
 void gadget_unplug(struct gadget *g);
 /* Both, with a little time between. */
 void gadget_bounce(struct gadget *g);
+
+/* device_halt(). */
+bool gadget_halt(struct gadget *g, uint8_t address);
 
 /* The device, to change something in; and to let it go on afterwards. */
 struct device *gadget_lock(struct gadget *g);

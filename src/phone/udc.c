@@ -60,6 +60,12 @@ run(void *arg)
 		udc_take_events(u);
 		while (udc_take_ended(u) || take_done(u))
 			;
+		/* Acquire: pairs with the release in halted(). */
+		if (atomic_exchange_explicit(&u->halted, false,
+			memory_order_acquire)) {
+			pipe_look_for_halt(&u->out);
+			pipe_look_for_halt(&u->in);
+		}
 		/* Acquire: pairs with the release in unplug(). */
 		if (atomic_exchange_explicit(&u->unbound, false,
 			memory_order_acquire)) {
@@ -120,9 +126,20 @@ place(const struct gadget *g)
 	return ((const struct udc *)g->bus_arg)->name;
 }
 
+static void
+halted(struct gadget *g)
+{
+	struct udc *u = g->bus_arg;
+
+	/* Release: pairs with the acquire in run(). */
+	atomic_store_explicit(&u->halted, true, memory_order_release);
+	waker_wake(u->waker);
+}
+
 const struct gadget_bus gadget_bus_udc = {
 	.plug = plug,
 	.unplug = unplug,
+	.halted = halted,
 	.place = place,
 };
 

@@ -93,6 +93,26 @@ write_out(struct transfer *t)
 		fly(t, &t->zlp, 0);
 }
 
+/* One halt can be heard of more than once, until it is handed over. */
+static bool
+is_halted(const struct pipe *p)
+{
+	struct gadget *g = p->udc->gadget;
+	const struct device *d = gadget_lock(g);
+	const bool halted =
+	    d->ep[device_endpoint_index(p->endpoint->address)].halted;
+
+	gadget_unlock(g);
+	return halted;
+}
+
+void
+pipe_look_for_halt(struct pipe *p)
+{
+	p->halt_due = p->udc->moving && is_halted(p);
+	pipe_run(p);
+}
+
 void
 pipe_done(struct transfer *t)
 {
@@ -102,7 +122,7 @@ pipe_done(struct transfer *t)
 
 	t->in_device = false;
 	if (current && t->status == USBIP_EPIPE)
-		p->halt_due = true;
+		p->halt_due = is_halted(p);
 	else if (current && !is_out(p) && t->status == USBIP_OK)
 		write_out(t);
 	pipe_run(p);

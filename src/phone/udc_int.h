@@ -77,6 +77,8 @@ struct udc {
 	/* Set by the main thread when it has pulled the cable, for the thread to
 	 * tell the device. */
 	_Atomic bool unbound;
+	/* Set by the main thread: a tester has halted an endpoint. */
+	_Atomic bool halted;
 	struct mailbox done; /* URBs from the device */
 
 	/* The main thread's. */
@@ -115,6 +117,8 @@ void pipe_close(struct pipe *p);
 
 /* Begins what can be begun. */
 void pipe_run(struct pipe *p);
+/* Hands a halt that the device has on to the kernel. */
+void pipe_look_for_halt(struct pipe *p);
 /* The device has had enough of it. */
 void pipe_done(struct transfer *t);
 /* Takes what the kernel has ended.  False: nothing. */
