@@ -3,7 +3,7 @@
 #define MUXD_ACTOR_CREDIT_H
 
 /*
- * Credit: how much one thread may have under way at another.
+ * Credit: how much one thread may have under way at another, in whatever unit.
  *
  * The taker spends it, the giver hands it back when the work is done.  While
  * there is credit left nobody is told anything; when the taker has found none
@@ -26,7 +26,7 @@ enum credit_state {
 struct credit {
 	struct msg msg; /* posted to `to` when credit has come back */
 	struct mailbox *to;
-	uint32_t limit;
+	uint32_t limit; /* the taker may change it at any time */
 	_Atomic uint32_t used;
 	_Atomic int state; /* enum credit_state */
 };
@@ -48,11 +48,13 @@ credit_used(const struct credit *c)
 }
 
 /*
- * Takes one.  False: none is left; the message will come when there is, and
- * the taker tries again then, after credit_collect().  The taker's thread.
+ * Takes `n`, as long as less than the limit is out; it may be more then, so that
+ * no piece is too large for a limit.  False: nothing is left; the message will
+ * come when there is, and the taker tries again then, after credit_collect().
+ * The taker's thread.
  */
 static inline bool
-credit_take(struct credit *c)
+credit_take(struct credit *c, uint32_t n)
 {
 	int expected = CREDIT_QUIET;
 
@@ -67,20 +69,30 @@ credit_take(struct credit *c)
 		atomic_compare_exchange_strong(&c->state, &expected,
 		    CREDIT_QUIET);
 	}
-	atomic_fetch_add(&c->used, 1);
+	atomic_fetch_add(&c->used, n);
 	return true;
 }
 
-/* Gives one back.  Any thread. */
-static inline void
-credit_give(struct credit *c)
+/* Gives `n` back.  True: the taker sleeps, and the caller wakes it with
+ * mailbox_wake_owner(), or acts for it.  Any thread. */
+static inline bool
+credit_return(struct credit *c, uint32_t n)
 {
 	int expected = CREDIT_WANTED;
 
-	atomic_fetch_sub(&c->used, 1);
-	if (atomic_load(&c->state) == CREDIT_WANTED &&
-	    atomic_compare_exchange_strong(&c->state, &expected, CREDIT_POSTED))
-		mailbox_post(c->to, &c->msg);
+	atomic_fetch_sub(&c->used, n);
+	return atomic_load(&c->state) == CREDIT_WANTED &&
+	    atomic_compare_exchange_strong(&c->state, &expected,
+		CREDIT_POSTED) &&
+	    mailbox_offer(c->to, &c->msg) == QUEUE_WAKE;
+}
+
+/* Gives `n` back, and wakes a taker that waits for it.  Any thread. */
+static inline void
+credit_give(struct credit *c, uint32_t n)
+{
+	if (credit_return(c, n))
+		mailbox_wake_owner(c->to);
 }
 
 /* To be called when the message has been taken from the mailbox, before the

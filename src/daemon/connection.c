@@ -65,7 +65,7 @@ void
 connection_packet_back(struct connection *conn, struct packet *p)
 {
 	recycler_give(&conn->buffers, &p->tx.msg.node);
-	credit_give(&conn->upload);
+	credit_give(&conn->upload, 1);
 }
 
 /* ---- Begin ---- */
@@ -94,7 +94,7 @@ shake_hands(struct client *c) RUNS_ON(on_worker)
 	    moment_after_ms(clock_now(), CONNECT_MS);
 	const struct tcp_header syn = stream_syn(&conn->stream);
 
-	if (!mux_send_tcp(conn->device, &syn))
+	if (!mux_send_tcp(conn->device, c, &syn))
 		return false;
 	while (conn->stream.state == STREAM_SYN_SENT && !c->stopped) {
 		struct msg *m = client_next_message(c);
@@ -333,7 +333,7 @@ end(struct client *c) RUNS_ON(on_worker)
 	if (conn->stream.state != STREAM_CLOSED) {
 		const struct tcp_header rst = stream_rst(&conn->stream);
 
-		mux_send_tcp(d, &rst);
+		mux_send_tcp(d, c, &rst);
 	}
 	chunk_put(conn->pending);
 	conn->pending = NULL;

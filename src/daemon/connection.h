@@ -18,6 +18,7 @@
 #include "actor/recycler.h"
 #include "actor/ref.h"
 #include "base/clock.h"
+#include "daemon/outbox.h"
 #include "daemon/roles.h"
 #include "mux/stream.h"
 
@@ -75,6 +76,9 @@ struct connection {
 	/* Packet buffers: the worker takes, whoever has sent one gives. */
 	struct recycler buffers;
 	struct connection_stats stats;
+
+	/* The device's writer's: frames of this connection. */
+	struct flow flow OWNED_BY(on_writer);
 
 	/* ---- The worker's ---- */
 	struct stream stream OWNED_BY(on_worker);

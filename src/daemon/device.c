@@ -11,13 +11,6 @@
  * needs, so that a steady stream allocates nothing. */
 #define SPARE_CHUNKS 40
 
-/*
- * Frames in flight at the transport.  Enough to keep a bus busy over the time
- * that a completion needs to come back; few, because what is in flight stands
- * in front of every other connection's next frame.
- */
-#define WRITES_IN_FLIGHT 8
-
 const char *
 device_state_name(enum device_state state)
 {
@@ -83,8 +76,9 @@ device_new(uint32_t id, struct usb_source *source,
 	mailbox_init(&d->reader_box, wake_reader, d);
 	mailbox_init_waker(&d->writer_box, d->writer_waker);
 	baton_init(&d->writer_baton);
-	credit_init(&d->write_credit, WRITES_IN_FLIGHT, &d->writer_box,
+	credit_init(&d->write_credit, OUTBOX_LIMIT_MIN, &d->writer_box,
 	    MSG_WRITE_CREDIT);
+	atomic_init(&d->frame_payload, outbox_payload(OUTBOX_LIMIT_MIN));
 	chunk_pool_init(&d->pool, SPARE_CHUNKS);
 	return d;
 }

@@ -21,6 +21,7 @@
 #include "actor/thread.h"
 #include "base/cause.h"
 #include "base/clock.h"
+#include "daemon/outbox.h"
 #include "daemon/roles.h"
 #include "mux/framing.h"
 #include "usb/bringup.h"
@@ -79,13 +80,6 @@ struct mux_state {
 	_Atomic uint16_t rx_seq; /* last seen; relaxed, any value will do */
 };
 
-/* What a writer has taken from its mailbox and not yet sent. */
-struct outbox {
-	struct msg *first; /* frames, the oldest first */
-	struct msg **end;
-	bool stop; /* send what there is, then end */
-};
-
 struct device {
 	struct ref refs;
 
@@ -116,7 +110,10 @@ struct device {
 	struct mailbox writer_box;
 	struct waker *writer_waker;
 	struct baton writer_baton;
-	struct credit write_credit;
+	struct credit write_credit; /* outbox_weight()s at the transport */
+	/* Payload that a frame should have at most, by the writer's measure of
+	 * the bus; relaxed. */
+	_Atomic uint32_t frame_payload;
 	/* RSTs for strays that have not left; relaxed.  Added to by the reader,
 	 * taken from by whoever is done with one. */
 	_Atomic uint32_t replies;
@@ -136,6 +133,8 @@ struct device {
 	uint32_t stalls_in_a_row OWNED_BY(on_reader);
 	bool stopping OWNED_BY(on_reader);
 	bool writer_running OWNED_BY(on_reader);
+	/* The writer sleeps and waits for credit that has come back. */
+	bool credit_back OWNED_BY(on_reader);
 	struct thread writer_thread OWNED_BY(on_reader);
 
 	/* ---- Written by the reader before MSG_DEVICE_ENDED ---- */
@@ -171,5 +170,10 @@ void *writer_main(void *arg);
  * does not block.  False: the writer has ended, `m` is the caller's.  Any thread
  * with a reference. */
 bool writer_post(struct device *d, struct msg *m);
+/* The transport is done with so much of the write credit.  As tx.done(). */
+void writer_give_credit(struct device *d, uint32_t n);
+/* All that the transport had to say of frames has been heard: goes on for the
+ * writer, if it sleeps and has waited for that. */
+void writer_attend(struct device *d) RUNS_ON(on_reader);
 
 #endif

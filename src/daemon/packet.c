@@ -15,19 +15,19 @@ packet_done(struct tx *tx, int error)
 	struct packet *p = (struct packet *)tx;
 	struct client *client = p->client;
 
-	if (p->counted)
-		credit_give(&p->device->write_credit);
+	if (p->counted > 0)
+		writer_give_credit(p->device, p->counted);
 	if (p->reply)
 		atomic_fetch_sub_explicit(&p->device->replies, 1,
 		    memory_order_relaxed);
 	(void)error; /* the reader hears of it from the transport itself */
-	if (client == NULL) {
-		packet_free(p);
-		return;
-	}
 	p->client = NULL;
-	connection_packet_back(&client->conn, p);
-	client_put(client);
+	if (p->upload)
+		connection_packet_back(&client->conn, p);
+	else
+		packet_free(p);
+	if (client != NULL)
+		client_put(client);
 }
 
 struct packet *
@@ -43,7 +43,8 @@ packet_new(uint32_t capacity)
 	p->tx.data = p->bytes;
 	p->device = NULL;
 	p->client = NULL;
-	p->counted = p->reply = false;
+	p->upload = p->reply = false;
+	p->counted = 0;
 	p->capacity = capacity;
 	p->payload_len = p->inner_len = 0;
 	return p;

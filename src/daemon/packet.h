@@ -25,10 +25,11 @@ struct device;
 struct packet {
 	struct tx tx; /* first, so that a message to the writer is a packet */
 	struct device *device; /* on whose writer's queue it is */
-	/* The connection whose upload credit it holds, with a reference; NULL
-	 * for headers alone. */
+	/* Of the connection that it belongs to, with a reference; NULL: none. */
 	struct client *client;
-	bool counted;         /* holds a credit of the device's writer */
+	bool upload;          /* holds a credit of the connection, which gets
+			       * the buffer back */
+	uint32_t counted;     /* credit of the device's writer that it holds */
 	bool reply;           /* counted in device->replies */
 	uint16_t kind;        /* the protocol's own number, for frame() */
 	uint32_t capacity;    /* bytes at `payload` */

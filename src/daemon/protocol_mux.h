@@ -16,7 +16,8 @@
 void mux_packet_set_tcp(struct packet *p, const struct tcp_header *h);
 
 /* Sends a header without payload.  False when out of memory.  Any thread. */
-bool mux_send_tcp(struct device *d, const struct tcp_header *h);
+bool mux_send_tcp(struct device *d, struct client *c,
+    const struct tcp_header *h);
 
 /* The header that came with a packet received on `port`. */
 struct tcp_header mux_packet_tcp(const struct chunk *packet, uint16_t port);

@@ -222,6 +222,7 @@ read_once(struct device *d, int timeout_ms) RUNS_ON(on_reader)
 	if (d->stopping || !mailbox_idle(&d->reader_box))
 		return false;
 	n = t->ops->read(t, &read, timeout_ms);
+	writer_attend(d);
 	if (n > 0)
 		return take_read(d, read);
 	if (n < 0)
@@ -351,6 +352,7 @@ stop_writer(struct device *d, struct transport *t) RUNS_ON(on_reader)
 		if (!frames_are_leaving(d) || !mailbox_idle(&d->reader_box))
 			continue;
 		n = t->ops->read(t, &read, left);
+		writer_attend(d);
 		if (n > 0)
 			chunk_put(read);
 		else if (n < 0 && n != USB_ERROR_STALL)

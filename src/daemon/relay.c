@@ -92,7 +92,7 @@ end_broken(struct client *c) RUNS_ON(on_worker)
 	struct connection *conn = &c->conn;
 	const struct tcp_header rst = stream_rst(&conn->stream);
 
-	mux_send_tcp(conn->device, &rst);
+	mux_send_tcp(conn->device, c, &rst);
 	conn->phone_ended = true;
 }
 
@@ -112,7 +112,7 @@ take_packet(struct client *c, struct chunk *packet) RUNS_ON(on_worker)
 	case STREAM_CONNECTED: {
 		const struct tcp_header ack = stream_ack(&conn->stream);
 
-		mux_send_tcp(conn->device, &ack);
+		mux_send_tcp(conn->device, c, &ack);
 		keep_payload(conn, packet);
 		return;
 	}
@@ -257,7 +257,7 @@ relay_can_upload(struct client *c)
 	if (conn->client_eof || stream_send_room(&conn->stream) == 0)
 		return false;
 	if (counter_read(&conn->stats.reserved) == 0 &&
-	    credit_take(&conn->upload))
+	    credit_take(&conn->upload, 1))
 		counter_set(&conn->stats.reserved, 1);
 	return counter_read(&conn->stats.reserved) != 0;
 }
@@ -280,7 +280,8 @@ upload(struct client *c, struct packet *p, uint32_t len) RUNS_ON(on_worker)
 	counter_set(&conn->stats.reserved, 0);
 	counter_add(&conn->stats.tx_bytes, len);
 	p->tx.msg.type = MSG_PACKET;
-	p->counted = false;
+	p->upload = true;
+	p->counted = 0;
 	p->payload_len = len;
 	p->client = client_get(c);
 	mux_packet_set_tcp(p, &h);
@@ -293,7 +294,7 @@ receive_once(struct client *c) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
 	struct packet *p = take_buffer(conn);
-	uint32_t room = stream_send_room(&conn->stream);
+	uint32_t room = stream_send_room(&conn->stream), most;
 	ssize_t n;
 
 	if (p == NULL) {
@@ -304,6 +305,9 @@ receive_once(struct client *c) RUNS_ON(on_worker)
 		return false;
 	}
 	room = room < p->capacity ? room : p->capacity;
+	most = atomic_load_explicit(&conn->device->frame_payload,
+	    memory_order_relaxed);
+	room = room < most ? room : most;
 	n = recv(c->fd, packet_payload(p), room, MSG_DONTWAIT);
 	if (n > 0) {
 		upload(c, p, (uint32_t)n);
@@ -356,7 +360,7 @@ relay_acknowledge_now(struct client *c)
 	struct connection *conn = &c->conn;
 	const struct tcp_header ack = stream_ack(&conn->stream);
 
-	mux_send_tcp(conn->device, &ack);
+	mux_send_tcp(conn->device, c, &ack);
 	conn->ack_at = MOMENT_NEVER;
 }
 

@@ -8,6 +8,7 @@
  * writer there and then (writer_post()), unless somebody does already.
  */
 
+#include "daemon/client.h"
 #include "daemon/device.h"
 #include "daemon/msg.h"
 #include "daemon/packet.h"
@@ -18,22 +19,9 @@
 #define BORROWED_ROUNDS 4
 
 static void
-append(struct outbox *o, struct msg *m)
+append(struct outbox *o, struct packet *p) RUNS_ON(on_writer)
 {
-	m->node.next = NULL;
-	*o->end = m;
-	o->end = (struct msg **)&m->node.next;
-}
-
-static struct packet *
-detach_first(struct outbox *o)
-{
-	struct msg *m = o->first;
-
-	o->first = msg_next(m);
-	if (o->first == NULL)
-		o->end = &o->first;
-	return packet_of_msg(m);
+	outbox_add(o, p->client != NULL ? &p->client->conn.flow : NULL, p);
 }
 
 static void
@@ -45,7 +33,7 @@ take_messages(struct device *d) RUNS_ON(on_writer)
 		next = msg_next(m);
 		switch ((enum msg_type)m->type) {
 		case MSG_PACKET:
-			append(&d->outbox, m);
+			append(&d->outbox, packet_of_msg(m));
 			break;
 		case MSG_WRITE_CREDIT:
 			credit_collect(&d->write_credit);
@@ -80,7 +68,7 @@ send_frame(struct device *d, struct packet *p) RUNS_ON(on_writer)
 	/* A frame that fills its last packet must be ended by an empty one, or
 	 * the phone takes the next frame for its continuation. */
 	p->tx.zlp = p->tx.len % d->phone.pipes.max_packet == 0;
-	p->counted = true;
+	p->counted = outbox_weight(p->inner_len + p->payload_len);
 	count(&d->stats, p);
 	t->ops->write(t, &p->tx);
 }
@@ -88,8 +76,21 @@ send_frame(struct device *d, struct packet *p) RUNS_ON(on_writer)
 static void
 send_frames(struct device *d) RUNS_ON(on_writer)
 {
-	while (d->outbox.first != NULL && credit_take(&d->write_credit))
-		send_frame(d, detach_first(&d->outbox));
+	struct outbox *o = &d->outbox;
+	const uint32_t limit =
+	    outbox_adjust(o, credit_used(&d->write_credit));
+
+	if (limit != d->write_credit.limit) {
+		d->write_credit.limit = limit;
+		atomic_store_explicit(&d->frame_payload, outbox_payload(limit),
+		    memory_order_relaxed);
+	}
+	while (!outbox_is_empty(o) &&
+	    credit_take(&d->write_credit, outbox_next_weight(o))) {
+		send_frame(d, outbox_next(o));
+		outbox_count(o);
+	}
+	outbox_hold(o, !outbox_is_empty(o));
 }
 
 /* True: that was all, and the writer is to end. */
@@ -98,7 +99,7 @@ step(struct device *d) RUNS_ON(on_writer)
 {
 	take_messages(d);
 	send_frames(d);
-	return d->outbox.stop && d->outbox.first == NULL;
+	return d->outbox.stop && outbox_is_empty(&d->outbox);
 }
 
 static bool
@@ -118,10 +119,10 @@ discard(struct device *d) RUNS_ON(on_writer)
 	for (; m != NULL; m = next) {
 		next = msg_next(m);
 		if (m->type == MSG_PACKET)
-			append(o, m);
+			append(o, packet_of_msg(m));
 	}
-	while (o->first != NULL) {
-		struct packet *p = detach_first(o);
+	while (!outbox_is_empty(o)) {
+		struct packet *p = outbox_next(o);
 
 		p->tx.done(&p->tx, USB_ERROR_GONE);
 	}
@@ -148,7 +149,7 @@ sleep_until_woken(struct device *d) RUNS_ON(on_writer)
 static void
 work(struct device *d) RUNS_ON(on_writer)
 {
-	d->outbox.end = &d->outbox.first;
+	outbox_init(&d->outbox);
 	while (!aborted(d) && !step(d))
 		if (mailbox_idle(&d->writer_box))
 			sleep_until_woken(d);
@@ -205,4 +206,29 @@ writer_post(struct device *d, struct msg *m)
 	if (pushed == QUEUE_WAKE)
 		act_or_wake(d);
 	return pushed != QUEUE_REFUSED;
+}
+
+/* The writer never sleeps when a frame fails in its own write(); so who finds it
+ * asleep here is the reader. */
+void
+writer_give_credit(struct device *d, uint32_t n) ROLE_UNCHECKED
+{
+	const struct transport *t =
+	    atomic_load_explicit(&d->transport, memory_order_relaxed);
+
+	if (!credit_return(&d->write_credit, n))
+		return;
+	if (t->ops->write_blocks)
+		mailbox_wake_owner(&d->writer_box);
+	else
+		d->credit_back = true;
+}
+
+void
+writer_attend(struct device *d)
+{
+	if (d->credit_back) {
+		d->credit_back = false;
+		act_or_wake(d);
+	}
 }

@@ -159,7 +159,8 @@ struct transport_ops {
 	 * Waits for the next completed read, and delivers the completions of
 	 * writes meanwhile.  1: *out is a chunk with `len` (0 .. CHUNK_SIZE)
 	 * bytes at offset 0, now the caller's; reads come in the order of the
-	 * bus.  0: interrupted, or `timeout_ms` (-1: none) are over.  Negative:
+	 * bus.  0: interrupted, or `timeout_ms` (-1: none) are over; and, where
+	 * write() does not block, writes have been completed.  Negative:
 	 * a usb_error; after a STALL the pipe has been cleared and reading may
 	 * go on, all else is final.  USB_ERROR_TAKEN comes within a second,
 	 * whether or not anything is sent.  Reader's thread.

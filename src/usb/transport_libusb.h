@@ -81,6 +81,7 @@ struct local_transport {
 	struct chunk_pool *pool; /* NULL before start() */
 	struct local_read reads[LOCAL_READS_SUPER];
 	int reads_flying;
+	bool wrote; /* frames have been done since read() has returned */
 	struct chunk_list ready; /* completed */
 	bool stalled;  /* IN: no new reads until it is cleared */
 	bool stopping; /* no new reads at all */

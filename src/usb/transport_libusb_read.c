@@ -281,6 +281,7 @@ local_read(struct transport *base, struct chunk **out, int timeout_ms)
 	struct local_transport *t = local_of(base);
 	struct moment deadline = MOMENT_NEVER;
 
+	t->wrote = false;
 	if (t->ready.first != NULL)
 		return outcome(t, out);
 	if (timeout_ms >= 0)
@@ -300,7 +301,7 @@ local_read(struct transport *base, struct chunk **out, int timeout_ms)
 			left = moment_poll_timeout(clock_now(), deadline);
 		local_handle_events(t, patience(t, left));
 		rc = outcome(t, out);
-		if (rc != USB_OK || left == 0)
+		if (rc != USB_OK || left == 0 || t->wrote)
 			return rc;
 	}
 }

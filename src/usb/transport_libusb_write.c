@@ -67,6 +67,7 @@ write_done(struct libusb_transfer *x)
 
 	if (error == USB_OK && x->actual_length != x->length)
 		error = USB_ERROR_IO;
+	w->t->wrote = true;
 	part_done(w, error);
 }
 

@@ -63,7 +63,7 @@ give(void *arg)
 			atomic_store_explicit(&((struct job *)m)->out, false,
 			    memory_order_release);
 			g->done++;
-			credit_give(&credit);
+			credit_give(&credit, 1);
 		}
 	}
 	return NULL;
@@ -147,7 +147,7 @@ run(uint32_t limit)
 	start_givers();
 	while (!race_is_over(end)) {
 		for (int i = 0; i < 256; i++) {
-			if (credit_take(&credit))
+			if (credit_take(&credit, 1))
 				hand_out(limit);
 			else
 				collect(true);

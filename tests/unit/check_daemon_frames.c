@@ -20,7 +20,7 @@ START_TEST(numbers_count_what_was_sent_since_the_setup)
 	version_in(2, 0);
 	ck_assert_uint_eq(posted(2).tx_seq, 0);
 	for (unsigned n = 1; n < 66000; n++) {
-		ck_assert(mux_send_tcp(d, &h));
+		ck_assert(mux_send_tcp(d, NULL, &h));
 		HOLDS(posted(2).tx_seq == (n & 0xffff), "frame %u", n);
 	}
 }
@@ -43,7 +43,7 @@ START_TEST(a_late_question_has_the_short_header_all_the_same)
 	packet_free(late);
 	/* It has no number, and takes none. */
 	ck_assert_uint_eq(posted(2).tx_seq, 0);
-	ck_assert(mux_send_tcp(d, &(struct tcp_header){ .flags = TCP_ACK }));
+	ck_assert(mux_send_tcp(d, NULL, &(struct tcp_header){ .flags = TCP_ACK }));
 	ck_assert_uint_eq(posted(2).tx_seq, 1);
 }
 END_TEST

@@ -199,7 +199,7 @@ START_TEST(the_last_number_seen_is_echoed)
 		make_tcp(2, (uint16_t)seq, 1);
 		ck_assert_int_eq(frame_in(), PROTOCOL_PACKET);
 		chunk_put(packet);
-		ck_assert(mux_send_tcp(d, &h));
+		ck_assert(mux_send_tcp(d, NULL, &h));
 		ck_assert_uint_eq(posted(2).rx_seq, seq & 0xffff);
 	}
 }

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* Whose frame is next, and how much may be under way. */
+
+#include <check.h>
+#include <stdlib.h>
+
+#include "daemon/outbox.h"
+#include "unit.h"
+
+#define FLOWS 8
+
+static struct outbox o;
+static struct flow flows[FLOWS];
+static uint64_t sent[FLOWS];
+static uint32_t number;
+
+static void
+set_up(void)
+{
+	outbox_init(&o);
+	memset(flows, 0, sizeof flows);
+	memset(sent, 0, sizeof sent);
+	number = 0;
+}
+
+/* What is left over goes. */
+static void
+tear_down(void)
+{
+	while (!outbox_is_empty(&o))
+		packet_free(outbox_next(&o));
+}
+
+/* A frame knows whose it is by its kind, and which one by its capacity. */
+static void
+add(int flow, uint32_t len)
+{
+	struct packet *p = packet_new(0);
+
+	ck_assert_ptr_nonnull(p);
+	p->kind = (uint16_t)(flow + 1);
+	p->payload_len = len;
+	p->capacity = number++;
+	outbox_add(&o, flow < 0 ? NULL : &flows[flow], p);
+}
+
+/* The next frame's flow; its length goes to that flow's account. */
+static int
+next(void)
+{
+	struct packet *p = outbox_next(&o);
+	const int flow = p->kind - 1;
+
+	if (flow >= 0)
+		sent[flow] += p->payload_len;
+	packet_free(p);
+	return flow;
+}
+
+START_TEST(an_empty_one_has_nothing)
+{
+	ck_assert(outbox_is_empty(&o));
+	ck_assert_ptr_null(outbox_next(&o));
+	add(3, 1);
+	ck_assert(!outbox_is_empty(&o));
+	ck_assert_uint_eq(outbox_next_weight(&o), outbox_weight(1));
+	ck_assert_int_eq(next(), 3);
+	ck_assert(outbox_is_empty(&o));
+}
+END_TEST
+
+START_TEST(a_flow_keeps_its_order)
+{
+	uint32_t last[FLOWS] = { 0 };
+
+	for (int i = 0; i < 4000; i++)
+		add(rand() % FLOWS, (uint32_t)rand() % 50000);
+	for (int i = 0; i < 4000; i++) {
+		struct packet *p = outbox_next(&o);
+		uint32_t *l = &last[p->kind - 1];
+
+		HOLDS(*l == 0 || p->capacity > *l, "%u after %u", p->capacity,
+		    *l);
+		*l = p->capacity;
+		packet_free(p);
+	}
+	ck_assert(outbox_is_empty(&o));
+}
+END_TEST
+
+/* What has waited for nobody is next, however much others have waiting. */
+START_TEST(a_flow_that_says_little_is_next)
+{
+	for (int i = 0; i < 100; i++)
+		for (int f = 0; f < 4; f++)
+			add(f, 16348);
+	next();
+	for (int i = 0; i < 30; i++) {
+		for (int n = i % 7 + 5; n > 0; n--)
+			ck_assert_int_ne(next(), 7);
+		add(7, 64);
+		ck_assert_int_eq(next(), 7);
+	}
+}
+END_TEST
+
+/* Also for one whose frames come one at a time, each when the last has gone. */
+START_TEST(shares_are_equal_by_bytes)
+{
+	static const uint32_t lengths[] = { 100, 1000, 16348, 49116 };
+
+	for (int round = 0; round < 20000; round++) {
+		for (int f = 0; f < 4; f++)
+			while (flows[f].first == NULL)
+				add(f, lengths[f]);
+		next();
+	}
+	for (int f = 1; f < 4; f++) {
+		/* A frame costs something, too. */
+		const double first = (double)sent[0] / 100 *
+		    outbox_weight(100);
+		const double other = (double)sent[f] / lengths[f] *
+		    outbox_weight(lengths[f]);
+
+		HOLDS(other > 0.99 * first && other < 1.01 * first,
+		    "flow %d: %f, flow 0: %f", f, other, first);
+	}
+}
+END_TEST
+
+START_TEST(what_belongs_to_no_connection_has_its_turn)
+{
+	for (int i = 0; i < 10; i++)
+		add(0, 16348);
+	next();
+	add(-1, 0);
+	ck_assert_int_eq(next(), -1);
+}
+END_TEST
+
+/* ---- The limit ---- */
+
+/* A bus that has moved all before we were back, `times` times. */
+static uint32_t
+starve(int times)
+{
+	uint32_t limit = 0;
+
+	outbox_hold(&o, true);
+	for (int i = 0; i < times; i++)
+		limit = outbox_adjust(&o, 0);
+	return limit;
+}
+
+START_TEST(it_grows_while_the_bus_runs_empty)
+{
+	ck_assert_uint_eq(outbox_adjust(&o, 0), OUTBOX_LIMIT_MIN);
+	/* Nobody waited: that there is nothing to send says nothing. */
+	outbox_hold(&o, false);
+	ck_assert_uint_eq(outbox_adjust(&o, 0), OUTBOX_LIMIT_MIN);
+	ck_assert_uint_gt(starve(1), OUTBOX_LIMIT_MIN);
+	ck_assert_uint_eq(starve(100), OUTBOX_LIMIT_MAX);
+	/* No transport has room for more frames, however short they are. */
+	ck_assert_uint_lt(OUTBOX_LIMIT_MAX / outbox_weight(0), 200);
+}
+END_TEST
+
+START_TEST(it_shrinks_to_what_the_bus_needs)
+{
+	const uint32_t needed = 60000; /* moved before we are back */
+	uint32_t limit = starve(100);
+
+	for (int i = 0; i < 10000; i++) {
+		limit = outbox_adjust(&o, limit > needed ? limit - needed : 0);
+		outbox_count(&o);
+	}
+	ck_assert_uint_ge(limit, needed);
+	ck_assert_uint_lt(limit, 2 * needed);
+}
+END_TEST
+
+START_TEST(it_does_not_shrink_below_two_frames)
+{
+	uint32_t limit = starve(100);
+
+	for (int i = 0; i < 10000; i++) {
+		limit = outbox_adjust(&o, limit - 1);
+		outbox_count(&o);
+	}
+	ck_assert_uint_eq(limit, OUTBOX_LIMIT_MIN);
+	ck_assert_uint_le(outbox_payload(limit), 16384);
+	ck_assert_uint_gt(outbox_payload(limit), 16000);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("daemon: what a writer has to send");
+	TCase *tc = tcase_create("turns");
+
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, an_empty_one_has_nothing);
+	tcase_add_test(tc, a_flow_keeps_its_order);
+	tcase_add_test(tc, a_flow_that_says_little_is_next);
+	tcase_add_test(tc, shares_are_equal_by_bytes);
+	tcase_add_test(tc, what_belongs_to_no_connection_has_its_turn);
+	suite_add_tcase(s, tc);
+	tc = tcase_create("limit");
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, it_grows_while_the_bus_runs_empty);
+	tcase_add_test(tc, it_shrinks_to_what_the_bus_needs);
+	tcase_add_test(tc, it_does_not_shrink_below_two_frames);
+	suite_add_tcase(s, tc);
+	return unit_run(s);
+}
