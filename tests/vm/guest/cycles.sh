@@ -6,14 +6,14 @@
 . "$top_srcdir/tests/e2e/lib.sh"
 PATH=$top_builddir/tests/vm:$PATH
 
-phones 4
+phones 2
 daemon
 mapfile -t udids < <(phone_udids)
 
-step "four phones come and go a hundred times"
+step "two phones come and go a hundred times"
 note "$(must shake -s "$SOCKET" -c "$PHONE_CONTROL" cycles 100 "${udids[@]}")"
 
 step "and work"
-wait_phones 4
+wait_phones 2
 must load --all echo 64K
 finish

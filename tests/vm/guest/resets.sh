@@ -9,13 +9,19 @@ PATH=$top_builddir/tests/vm:$PATH
 # shellcheck disable=SC2034 # a frame may be on its way then
 violations_expected=yes
 
+# The phones cannot count them: a hub resets its port without a request to them.
+resets() {
+	dmesg | grep -c ': reset .* USB device number'
+}
+
+before=$(resets)
 phones 4
 daemon
 mapfile -t udids < <(phone_udids)
 step "40 times phones are reset, while they come up and later"
 note "$(must shake -x 2 -s "$SOCKET" -c "$PHONE_CONTROL" reset 40 "${udids[@]}")"
-resets=$(phone counters | jq '[.phones[].resets] | add')
-note "the phones counted $resets resets"
+resets=$(($(resets) - before))
+note "the kernel tells of $resets resets"
 [ "$resets" -ge 40 ] || fail "the phones were not reset"
 
 step "all phones are there, and work"

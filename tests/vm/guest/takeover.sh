@@ -36,6 +36,8 @@ must load echo 64K
 stop_daemon
 stop_phones
 
-step "the phone saw nothing wrong but that sessions began amid connections"
-equals 0 "$(jq '[.phones[].by_kind | del(.version) | add] | add' "$REPORT")" violations
+# A frame that was cut off is missing its end, or the next one is taken for it.
+step "the phone saw nothing wrong but sessions amid connections, and cut frames"
+equals 0 "$(jq '[.phones[].by_kind | del(.version, .zlp_missing, .length) |
+    add] | add' "$REPORT")" violations
 finish
