@@ -6,25 +6,15 @@
 # shellcheck disable=SC2034 # it is its affair what it does to the phones
 violations_expected=yes
 
-# In the place of muxd; it listens here and nowhere else.
-SOCKET=/var/run/usbmuxd
-export USBMUXD_SOCKET_ADDRESS=UNIX:$SOCKET
 imported() {
 	[ "$(grep -lx 05ac /sys/bus/usb/devices/*/idVendor | wc -l)" = "$1" ]
 }
-muxd_alone() {
+# It comes when all is there: phones with which udev has finished.
+daemon_when_settled() {
 	attach_beside
 	must_await 20 imported 3
 	udevadm settle
-	usbmuxd --foreground --verbose >>"$DIR/muxd.log" 2>&1 &
-	muxd_pid=$!
-	started+=("$muxd_pid")
-}
-answers() {
-	[ -S "$SOCKET" ] && timeout 10 idevice_id -l
-}
-phone_count() {
-	timeout 10 idevice_id -l | wc -l
+	daemon
 }
 
 # It deadlocks or loses a phone when udev's rule and it set the configuration at
@@ -35,7 +25,7 @@ trap 'echo 1 >/sys/devices/system/cpu/cpu1/online; clean_up' EXIT
 
 phones 3
 step "it lists three phones"
-daemon
+daemon_when_settled
 equals "$(phone_udids | sort)" "$(timeout 20 idevice_id -l | sort)"
 
 step "idevice programs reach each of them"
