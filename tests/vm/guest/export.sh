@@ -6,39 +6,7 @@
 # exports them; and programs under usbnet, muxd, and the kernel once more import
 # that.
 . "${0%/*}/../../e2e/usb.sh"
-
-EXPORT=$DIR/export
-EXPORT_CONTROL=$DIR/exportctl
-PORT=3241
-
-usb_list() {
-	muxctl -c "$EXPORT_CONTROL" --json usb list
-}
-
-# The busid here of the device with that serial number, once it is STATE.
-place() { # SERIAL
-	usb_list | jq -r --arg serial "$1" '[.[] | select(.serial == $serial).busID][0] // ""'
-}
-
-state_is() { # SERIAL STATE
-	[ "$(usb_list | jq -r --arg serial "$1" \
-	    '[.[] | select(.serial == $serial).state][0] // "absent"')" = "$2" ]
-}
-
-count_is() { # COUNT STATE
-	[ "$(usb_list | jq --arg state "$2" 'map(select(.state == $state)) | length')" = "$1" ]
-}
-
-# The driver of interface 0 of the device at BUSID.
-driver_of() {
-	local link
-	link=$(readlink "/sys/bus/usb/devices/$1:1.0/driver") || :
-	echo "${link##*/}"
-}
-
-driver_is() { # BUSID DRIVER
-	[ "$(driver_of "$1")" = "$2" ]
-}
+. "${0%/*}/exporter.sh"
 
 phones 2 --device sourcesink:loop,serial=loop-1 \
     --device sourcesink:pattern=1,serial=plain-2 --device hid:serial=hid-3
@@ -51,11 +19,7 @@ while read -r busid _; do
 done <"$DIR/devices"
 
 step "what the kernel has is exported, its hubs are not"
-usbexportd -v -l "unix:$EXPORT" -l "127.0.0.1:$PORT" \
-    --control "$EXPORT_CONTROL" >>"$DIR/usbexportd.log" 2>&1 &
-exporter=$!
-started+=("$exporter")
-must_await 10 usb_list
+exporter
 for serial in loop-1 plain-2 hid-3; do
 	must_await 10 state_is "$serial" free
 done
@@ -81,29 +45,25 @@ must_await 10 state_is loop-1 free
 step "its driver loses a device to the importer, and gets it back"
 hid=$(place hid-3)
 must_await 10 driver_is "$hid" usbhid
-must_await 10 usbip --tcp-port "$PORT" attach -r 127.0.0.1 -b "$hid"
-must_await 10 state_is hid-3 imported
+attach hid-3
 must_await 10 driver_is "$hid" usbfs
-port=$(usbip port 2>/dev/null | sed -n "s/^Port \([0-9]*\):.*/\1/p" | tail -n 1)
-must usbip detach -p "$port"
+detach
 must_await 10 driver_is "$hid" usbhid
 
 step "the kernel imports a device from it, and the system's libusb has both"
 # Numbers, since the two look the same.
 before=$(lsusb -d 0525:a4a0 | wc -l)
-must_await 10 usbip --tcp-port "$PORT" attach -r 127.0.0.1 -b "$(place loop-1)"
+attach loop-1
 twice() {
 	[ "$(lsusb -d 0525:a4a0 | wc -l)" = $((before + 1)) ]
 }
 must_await 10 twice
-must_await 10 state_is loop-1 imported
 real_libusb=yes
 usb_load -k "$before" -b "$amount" loop
 usb_load -k "$before" -n 100 control
 usb_load -k "$before" -n 100 cancel
 real_libusb=
-port=$(usbip port 2>/dev/null | sed -n "s/^Port \([0-9]*\):.*/\1/p" | tail -n 1)
-must usbip detach -p "$port"
+detach
 must_await 10 state_is loop-1 free
 
 # Not what the kernel shows, as elsewhere here.
@@ -121,7 +81,6 @@ wait_phones 1 20
 stop_daemon
 
 step "SIGTERM gives everything back"
-kill -TERM "$exporter"
-must_end "$exporter" 10
+stop_exporter
 must_await 10 driver_is "$hid" usbhid
 finish
