@@ -34,27 +34,37 @@ enlist(struct outbox *o, struct flow *f)
 		o->last = f;
 }
 
-void
-outbox_add(struct outbox *o, struct flow *flow, struct packet *p)
+static uint64_t
+latest(uint64_t a, uint64_t b)
 {
-	struct flow *f = flow != NULL ? flow : &o->own;
-	struct msg *m = &p->tx.msg;
-
-	m->node.next = NULL;
-	if (f->first != NULL) {
-		*f->end = m;
-	} else {
-		f->first = m;
-		f->begins = f->ends > o->clock ? f->ends : o->clock;
-		enlist(o, f);
-	}
-	f->end = (struct msg **)&m->node.next;
+	return a > b ? a : b;
 }
 
 static uint32_t
 weight(const struct packet *p)
 {
 	return outbox_weight(p->inner_len + p->payload_len);
+}
+
+void
+outbox_add(struct outbox *o, struct flow *flow, struct packet *p)
+{
+	struct flow *f = flow != NULL ? flow : &o->own;
+	struct msg *m = &p->tx.msg;
+
+	p->not_before = flow != NULL ? o->clock : o->horizon;
+	m->node.next = NULL;
+	if (f->first != NULL) {
+		*f->end = m;
+		f->last_ends = latest(f->last_ends, p->not_before) + weight(p);
+	} else {
+		f->first = m;
+		f->begins = latest(f->ends, p->not_before);
+		f->last_ends = f->begins + weight(p);
+		enlist(o, f);
+	}
+	f->end = (struct msg **)&m->node.next;
+	o->horizon = latest(o->horizon, f->last_ends);
 }
 
 uint32_t
@@ -77,7 +87,8 @@ outbox_next(struct outbox *o)
 	f->ends = f->begins + weight(p);
 	o->flows = f->next;
 	if (f->first != NULL) {
-		f->begins = f->ends;
+		f->begins = latest(f->ends,
+		    packet_of_msg(f->first)->not_before);
 		enlist(o, f);
 	}
 	return p;

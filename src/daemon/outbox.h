@@ -9,7 +9,9 @@
  * Flows share the bus by start-time fair queueing: each frame begins, on a clock
  * that counts bytes, where its flow's last one ended, or now; the one that began
  * first is next.  So a flow that sends little is not kept waiting by those that
- * send much, and those get equal shares.
+ * send much, and those get equal shares.  What belongs to no connection leaves
+ * behind all that waits already: an answer to a stray packet must not overtake
+ * the last frames of the connection that the phone still believes in.
  *
  * The clock cannot help against what is already with the transport.  That is
  * kept as short as it may be without the bus ever waiting for us, by the rule of
@@ -43,6 +45,7 @@ struct flow {
 	struct flow *next;  /* in the outbox, while it has frames */
 	uint64_t begins;    /* its first frame, on the outbox's clock */
 	uint64_t ends;      /* the last one that was sent */
+	uint64_t last_ends; /* the last one that waits, if its turn comes */
 };
 
 struct outbox {
@@ -50,6 +53,7 @@ struct outbox {
 	struct flow *last;
 	uint64_t clock;
 	struct flow own; /* of what belongs to no connection */
+	uint64_t horizon; /* all that waits ends before, if its turn comes */
 	bool stop;       /* send what there is, then end */
 
 	uint32_t limit;  /* of bytes with the transport */
@@ -60,7 +64,7 @@ struct outbox {
 
 void outbox_init(struct outbox *o);
 
-/* Frames of `flow` (NULL: of no connection) wait until outbox_next(). */
+/* A frame of `flow` (NULL: of no connection) waits until outbox_next(). */
 void outbox_add(struct outbox *o, struct flow *flow, struct packet *p);
 /* The next frame, or NULL. */
 struct packet *outbox_next(struct outbox *o);

@@ -32,6 +32,7 @@ struct packet {
 	uint32_t counted;     /* credit of the device's writer that it holds */
 	bool reply;           /* counted in device->replies */
 	uint16_t kind;        /* the protocol's own number, for frame() */
+	uint64_t not_before;  /* on the outbox's clock; the writer's */
 	uint32_t capacity;    /* bytes at `payload` */
 	uint32_t payload_len;
 	uint32_t inner_len;   /* bytes right before the payload that are filled */

@@ -129,13 +129,31 @@ START_TEST(shares_are_equal_by_bytes)
 }
 END_TEST
 
-START_TEST(what_belongs_to_no_connection_has_its_turn)
+/* Behind all that waits when it comes, before much that comes later. */
+START_TEST(what_belongs_to_no_connection_overtakes_nothing)
 {
-	for (int i = 0; i < 10; i++)
-		add(0, 16348);
-	next();
-	add(-1, 0);
-	ck_assert_int_eq(next(), -1);
+	for (int round = 0; round < 50; round++) {
+		int before = rand() % 40;
+
+		for (int i = 0; i < before; i++)
+			add(rand() % 4, (uint32_t)rand() % 49116);
+		while (before > 0 && rand() % 3 != 0) {
+			next();
+			before--;
+		}
+		add(-1, 0);
+		for (int i = 0; i < 400; i++)
+			add(4 + rand() % 4, 16348);
+		for (int n = 0; before > 0; n++) {
+			const int flow = next();
+
+			HOLDS(flow >= 0, "%d of others still wait", before);
+			before -= flow < 4;
+		}
+		for (int n = 0; next() != -1; n++)
+			HOLDS(n < 200, "it waits for ever");
+		tear_down();
+	}
 }
 END_TEST
 
@@ -205,7 +223,7 @@ main(void)
 	tcase_add_test(tc, a_flow_keeps_its_order);
 	tcase_add_test(tc, a_flow_that_says_little_is_next);
 	tcase_add_test(tc, shares_are_equal_by_bytes);
-	tcase_add_test(tc, what_belongs_to_no_connection_has_its_turn);
+	tcase_add_test(tc, what_belongs_to_no_connection_overtakes_nothing);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("limit");
 	tcase_add_checked_fixture(tc, set_up, tear_down);
