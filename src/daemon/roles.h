@@ -13,6 +13,9 @@
  *	writer	1 per device	its mailbox, and in bulk writes
  *	worker	1 per client	its client's socket and its mailbox
  *	logger	1		its mailbox
+ *
+ * A role is not a thread: while a writer or a connection's worker sleeps, who has
+ * something for it may take its role for a moment (actor/baton.h).
  */
 
 #include "actor/role.h"
