@@ -91,8 +91,17 @@ wait_phones 2 60
 
 step "usbexportd runs under its restrictions"
 must systemctl stop muxd.service
+# muxphone has the port of its own.
+mkdir -p /etc/systemd/system/usbexportd.service.d
+printf '[Service]\nEnvironment="USBEXPORTD_OPTIONS=--all -l 127.0.0.1:3241"\n' \
+    >/etc/systemd/system/usbexportd.service.d/port.conf
+must systemctl daemon-reload
 must systemctl start usbexportd.service
-must_await 20 is_active usbexportd.service
+exported() {
+	usbip --tcp-port 3241 list -r 127.0.0.1 | grep -q 05ac:12a8
+}
+must_await 20 exported
+is_active usbexportd.service || fail "it does not run"
 must systemctl stop usbexportd.service
 muxd_pid=
 finish
