@@ -46,11 +46,24 @@ answer(const struct control *c)
 	/* Data from the host have been acknowledged when they were read. */
 }
 
+/*
+ * Hosts give up after a second or more, of which nobody tells.  An answer that
+ * comes later (the device was hung) would wait in the kernel for the host's next
+ * request, and this thread with it; a refusal waits for nobody.
+ */
+#define LATE_MS 1000
+
+static bool
+is_late(const struct control *c)
+{
+	return moment_ms_between(c->since, clock_now()) >= LATE_MS;
+}
+
 void
 udc_control_done(struct control *c)
 {
 	c->pending = false;
-	if (c->status == USBIP_OK)
+	if (c->status == USBIP_OK && !is_late(c))
 		answer(c);
 	else if (is_in(c) || c->urb.length == 0)
 		stall(c);
@@ -106,6 +119,7 @@ take_request(struct control *c, const uint8_t setup[8])
 	if (!read_data(c))
 		return;
 	c->pending = true;
+	c->since = clock_now();
 	device_submit(gadget_lock(u->gadget), &c->urb);
 	gadget_unlock(u->gadget);
 }

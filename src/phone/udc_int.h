@@ -62,6 +62,7 @@ struct control {
 	struct usbip_urb urb; /* first */
 	struct udc *udc;
 	bool pending; /* the device has not answered */
+	struct moment since;
 	int status;
 	uint32_t actual;
 	uint8_t buffer[UDC_CONTROL_SIZE];
