@@ -86,8 +86,12 @@ for dialect in 8 12 12 8 8; do
 	fi
 
 	step "an address where nobody listens is a reset"
-	contains "$(must_fail curl -sS "http://127.0.0.1:$(local_port $n 2)/")" \
-	    "reset by peer"
+	# It may come before curl has seen that it is connected.
+	said=$(must_fail curl -sS "http://127.0.0.1:$(local_port $n 2)/")
+	case $said in
+	*"reset by peer"* | *"Couldn't connect"*) ;;
+	*)	fail "curl says: $said" ;;
+	esac
 
 	step "every socket has been closed"
 	must_await 10 no_sockets $n

@@ -338,6 +338,8 @@ class Check:
         for n in range(1, len(KINDS) + 1):
             device = self.open(n)
             seq = device.submit(0x81, length=512)
+            # Behind it, so that the device has got it.
+            assert device.control(0x80, 0, 0, 0, length=2)[0] == 0
             self.control.do("unplug", n)
             until_gone(device)
             assert seq in device.done
