@@ -94,7 +94,7 @@ shake_hands(struct client *c) RUNS_ON(on_worker)
 	    moment_after_ms(clock_now(), CONNECT_MS);
 	const struct tcp_header syn = stream_syn(&conn->stream);
 
-	if (!mux_send_tcp(conn->device, c, &syn))
+	if (!mux_send_tcp(conn->device, conn->route, &syn))
 		return false;
 	while (conn->stream.state == STREAM_SYN_SENT && !c->stopped) {
 		struct msg *m = client_next_message(c);
@@ -258,10 +258,17 @@ act(struct client *c) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
 
+	/* A client that is slow keeps its worker busy, not the reader. */
+	if (conn->pending != NULL)
+		return false;
 	turn(c, 0);
-	/* The worker sleeps for longer than this acknowledgement may take. */
-	if (moment_before(conn->ack_at, conn->waits_until))
+	/* After a silence the worker sleeps for longer than an acknowledgement
+	 * may take: this one goes at once, and the worker is woken to sleep for
+	 * less while bytes move. */
+	if (moment_before(conn->ack_at, conn->waits_until)) {
 		relay_acknowledge_now(c);
+		return false;
+	}
 	return !is_over(c) && conn->waits_for != CLIENT_NO_SOCKET &&
 	    (wanted_events(c) & ~conn->waits_for) == 0 &&
 	    !moment_before(next_due(conn), conn->waits_until) &&
@@ -333,7 +340,7 @@ end(struct client *c) RUNS_ON(on_worker)
 	if (conn->stream.state != STREAM_CLOSED) {
 		const struct tcp_header rst = stream_rst(&conn->stream);
 
-		mux_send_tcp(d, c, &rst);
+		mux_send_tcp(d, conn->route, &rst);
 	}
 	chunk_put(conn->pending);
 	conn->pending = NULL;

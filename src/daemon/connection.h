@@ -30,7 +30,7 @@ struct packet;
 /*
  * What leads packets of one connection to its client.  It carries the messages
  * about that, so that none of them can fail to be sent; the routing table, the
- * manager and the worker each hold a reference.
+ * manager, the worker and each frame hold a reference.
  */
 struct route {
 	struct ref refs;
@@ -39,6 +39,10 @@ struct route {
 	struct msg gone_msg;   /* MSG_ROUTE_GONE */
 	struct client *client; /* a reference */
 	uint16_t port;	       /* ours */
+	/* The frames of this connection that wait in its device's outbox, each
+	 * with a reference.  Here and not in the client, which may connect to
+	 * another device while they wait. */
+	struct flow flow OWNED_BY(on_writer);
 };
 
 /* With one reference, the caller's.  NULL when out of memory. */
@@ -76,9 +80,6 @@ struct connection {
 	/* Packet buffers: the worker takes, whoever has sent one gives. */
 	struct recycler buffers;
 	struct connection_stats stats;
-
-	/* The device's writer's: frames of this connection. */
-	struct flow flow OWNED_BY(on_writer);
 
 	/* ---- The worker's ---- */
 	struct stream stream OWNED_BY(on_worker);

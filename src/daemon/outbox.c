@@ -16,17 +16,17 @@ outbox_init(struct outbox *o)
 		.lowest = UINT32_MAX };
 }
 
-/* Behind those that begin before it; and behind those that begin with it, unless
- * it has been silent. */
+/* Behind those that begin before it or with it; but one that has been silent is
+ * before those that begin with it and have not. */
 static void
 enlist(struct outbox *o, struct flow *f)
 {
-	const uint64_t behind = f->ends < f->begins ? f->begins : f->begins + 1;
 	struct flow **at = &o->flows;
 
-	if (o->flows != NULL && o->last->begins < behind)
+	f->turn = 2 * f->begins + (f->ends < f->begins ? 0 : 1);
+	if (o->flows != NULL && o->last->turn <= f->turn)
 		at = &o->last->next;
-	while (*at != NULL && (*at)->begins < behind)
+	while (*at != NULL && (*at)->turn <= f->turn)
 		at = &(*at)->next;
 	f->next = *at;
 	*at = f;
@@ -43,7 +43,7 @@ latest(uint64_t a, uint64_t b)
 static uint32_t
 weight(const struct packet *p)
 {
-	return outbox_weight(p->inner_len + p->payload_len);
+	return outbox_weight(p->payload_len);
 }
 
 void

@@ -30,20 +30,22 @@
 
 /*
  * The limit's range, in bytes as outbox_weight() counts them.  The least is two
- * frames of 16 KiB, one on the wire and one behind it: 0.8 ms at high speed.
+ * frames of nearly 16 KiB (just 16 KiB would need a zero-length packet each), one
+ * on the wire and one behind it: 0.8 ms at high speed.
  * The most carries a USB/IP server that is milliseconds away, and is below the
  * 200 frames that a transport has room for however short they are.
  */
 #define OUTBOX_FRAME 4096u /* what a frame counts besides its bytes */
-#define OUTBOX_LIMIT_MIN (2 * (16384u + OUTBOX_FRAME))
+#define OUTBOX_LIMIT_MIN (2 * (16320u + OUTBOX_FRAME))
 #define OUTBOX_LIMIT_MAX (190 * OUTBOX_FRAME)
 
-/* Part of a connection, whose frames hold a reference while they wait. */
+/* Part of a route, on which frames hold a reference; all zeros at first. */
 struct flow {
 	struct msg *first; /* frames, the oldest first */
 	struct msg **end;
 	struct flow *next;  /* in the outbox, while it has frames */
 	uint64_t begins;    /* its first frame, on the outbox's clock */
+	uint64_t turn;      /* the same, twice; odd: not before its equals */
 	uint64_t ends;      /* the last one that was sent */
 	uint64_t last_ends; /* the last one that waits, if its turn comes */
 };
@@ -78,11 +80,11 @@ outbox_is_empty(const struct outbox *o)
 /* What the next frame counts as; there is one. */
 uint32_t outbox_next_weight(const struct outbox *o);
 
-/* What a frame of `len` bytes counts as. */
+/* What a frame with `len` bytes of payload counts as. */
 static inline uint32_t
 outbox_weight(uint32_t len)
 {
-	return len + OUTBOX_FRAME;
+	return len + PACKET_HEADER_ROOM + OUTBOX_FRAME;
 }
 
 /* Payload that a frame should have at most: worth a transfer, and no more than

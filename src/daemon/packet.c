@@ -13,7 +13,7 @@ static void
 packet_done(struct tx *tx, int error)
 {
 	struct packet *p = (struct packet *)tx;
-	struct client *client = p->client;
+	struct route *route = p->route;
 
 	if (p->counted > 0)
 		writer_give_credit(p->device, p->counted);
@@ -21,13 +21,13 @@ packet_done(struct tx *tx, int error)
 		atomic_fetch_sub_explicit(&p->device->replies, 1,
 		    memory_order_relaxed);
 	(void)error; /* the reader hears of it from the transport itself */
-	p->client = NULL;
+	p->route = NULL;
 	if (p->upload)
-		connection_packet_back(&client->conn, p);
+		connection_packet_back(&route->client->conn, p);
 	else
 		packet_free(p);
-	if (client != NULL)
-		client_put(client);
+	if (route != NULL)
+		route_put(route);
 }
 
 struct packet *
@@ -42,7 +42,7 @@ packet_new(uint32_t capacity)
 	p->tx.done = packet_done;
 	p->tx.data = p->bytes;
 	p->device = NULL;
-	p->client = NULL;
+	p->route = NULL;
 	p->upload = p->reply = false;
 	p->counted = 0;
 	p->capacity = capacity;

@@ -15,7 +15,7 @@
 
 #include "usb/transport.h"
 
-struct client;
+struct route;
 struct device;
 
 /* Bytes in front of the payload: a version-2 mux header and a TCP header.  The
@@ -25,8 +25,8 @@ struct device;
 struct packet {
 	struct tx tx; /* first, so that a message to the writer is a packet */
 	struct device *device; /* on whose writer's queue it is */
-	/* Of the connection that it belongs to, with a reference; NULL: none. */
-	struct client *client;
+	/* Of the connection that it belongs to, a reference; NULL: none. */
+	struct route *route;
 	bool upload;          /* holds a credit of the connection, which gets
 			       * the buffer back */
 	uint32_t counted;     /* credit of the device's writer that it holds */

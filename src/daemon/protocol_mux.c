@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/client.h"
+#include "daemon/connection.h"
 #include "daemon/protocol.h"
 #include "mux/stream.h"
 
@@ -102,14 +102,14 @@ mux_packet_set_tcp(struct packet *p, const struct tcp_header *h)
 }
 
 bool
-mux_send_tcp(struct device *d, struct client *c, const struct tcp_header *h)
+mux_send_tcp(struct device *d, struct route *r, const struct tcp_header *h)
 {
 	struct packet *p = packet_new(0);
 
 	if (p == NULL)
 		return false;
 	mux_packet_set_tcp(p, h);
-	p->client = c != NULL ? client_get(c) : NULL;
+	p->route = r != NULL ? route_get(r) : NULL;
 	packet_post(p, d);
 	return true;
 }

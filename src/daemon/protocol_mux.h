@@ -16,7 +16,7 @@
 void mux_packet_set_tcp(struct packet *p, const struct tcp_header *h);
 
 /* Sends a header without payload.  False when out of memory.  Any thread. */
-bool mux_send_tcp(struct device *d, struct client *c,
+bool mux_send_tcp(struct device *d, struct route *r,
     const struct tcp_header *h);
 
 /* The header that came with a packet received on `port`. */

@@ -92,7 +92,7 @@ end_broken(struct client *c) RUNS_ON(on_worker)
 	struct connection *conn = &c->conn;
 	const struct tcp_header rst = stream_rst(&conn->stream);
 
-	mux_send_tcp(conn->device, c, &rst);
+	mux_send_tcp(conn->device, conn->route, &rst);
 	conn->phone_ended = true;
 }
 
@@ -112,7 +112,7 @@ take_packet(struct client *c, struct chunk *packet) RUNS_ON(on_worker)
 	case STREAM_CONNECTED: {
 		const struct tcp_header ack = stream_ack(&conn->stream);
 
-		mux_send_tcp(conn->device, c, &ack);
+		mux_send_tcp(conn->device, conn->route, &ack);
 		keep_payload(conn, packet);
 		return;
 	}
@@ -283,7 +283,7 @@ upload(struct client *c, struct packet *p, uint32_t len) RUNS_ON(on_worker)
 	p->upload = true;
 	p->counted = 0;
 	p->payload_len = len;
-	p->client = client_get(c);
+	p->route = route_get(conn->route);
 	mux_packet_set_tcp(p, &h);
 	packet_post(p, conn->device);
 }
@@ -360,7 +360,7 @@ relay_acknowledge_now(struct client *c)
 	struct connection *conn = &c->conn;
 	const struct tcp_header ack = stream_ack(&conn->stream);
 
-	mux_send_tcp(conn->device, c, &ack);
+	mux_send_tcp(conn->device, conn->route, &ack);
 	conn->ack_at = MOMENT_NEVER;
 }
 

@@ -12,7 +12,7 @@
 struct route *
 route_new(struct client *c, uint16_t port)
 {
-	struct route *r = malloc(sizeof *r);
+	struct route *r = calloc(1, sizeof *r);
 
 	if (r == NULL)
 		return NULL;

@@ -21,7 +21,7 @@
 static void
 append(struct outbox *o, struct packet *p) RUNS_ON(on_writer)
 {
-	outbox_add(o, p->client != NULL ? &p->client->conn.flow : NULL, p);
+	outbox_add(o, p->route != NULL ? &p->route->flow : NULL, p);
 }
 
 static void
@@ -68,7 +68,7 @@ send_frame(struct device *d, struct packet *p) RUNS_ON(on_writer)
 	/* A frame that fills its last packet must be ended by an empty one, or
 	 * the phone takes the next frame for its continuation. */
 	p->tx.zlp = p->tx.len % d->phone.pipes.max_packet == 0;
-	p->counted = outbox_weight(p->inner_len + p->payload_len);
+	p->counted = outbox_weight(p->payload_len);
 	count(&d->stats, p);
 	t->ops->write(t, &p->tx);
 }
