@@ -51,7 +51,7 @@ credit_used(const struct credit *c)
  * Takes `n`, as long as less than the limit is out; it may be more then, so that
  * no piece is too large for a limit.  False: nothing is left; the message will
  * come when there is, and the taker tries again then, after credit_collect().
- * The taker's thread.
+ * The taker, as the actor that it is: not from two threads at once.
  */
 static inline bool
 credit_take(struct credit *c, uint32_t n)

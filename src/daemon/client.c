@@ -246,18 +246,12 @@ void
 client_wait_lending(struct client *c, int events, struct moment until,
     short *revents)
 {
-	int timeout_ms = 0;
-
 	if (c->put_by != NULL || !mailbox_idle(&c->box)) {
 		poll_both(c, events, 0, revents);
 		return;
 	}
-	if (until.ns == MOMENT_NEVER.ns)
-		timeout_ms = -1;
-	else
-		timeout_ms = moment_poll_timeout(clock_now(), until);
 	baton_lay_down(&c->baton);
-	poll_both(c, events, timeout_ms, revents);
+	poll_both(c, events, moment_poll_timeout(clock_now(), until), revents);
 	baton_take_up(&c->baton, c->waker);
 }
 

@@ -137,8 +137,8 @@ struct msg *client_next_message(struct client *c) RUNS_ON(on_worker);
 void client_wait(struct client *c, int events, int timeout_ms, short *revents)
     RUNS_ON(on_worker);
 
-/* The same as client_wait(), with the baton laid down meanwhile: the reader may
- * act as the worker.  A time limit that is over is none. */
+/* The same, until a moment, and with the baton laid down meanwhile: the reader
+ * may act as the worker. */
 void client_wait_lending(struct client *c, int events, struct moment until,
     short *revents) RUNS_ON(on_worker);
 

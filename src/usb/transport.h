@@ -10,8 +10,8 @@
  * A `struct usb_source` is a place where devices come and go; its monitor
  * thread runs source->ops->run().  A `struct transport` is one opened device.
  * Two threads use a transport: the device's reader, which does the bring-up,
- * then reads, and in whose calls every completion is delivered; and the
- * device's writer, which only calls write().
+ * then reads, and in whose calls every completion is delivered; and whoever
+ * acts as the device's writer, one at a time, which only calls write().
  */
 
 #include <stdbool.h>
@@ -78,8 +78,8 @@ uint32_t usb_location(const struct usb_ident *ident);
 /*
  * One frame to be written, in one buffer with its payload.  Whoever makes it
  * owns it until transport write(); then the transport does, until it calls
- * `done`, once, on the reader's thread (or on the writer's, when write() fails
- * at once), with 0 or a usb_error.  done() must not block.
+ * `done`, once, on the reader's thread (or on that which called write(), when it
+ * fails at once), with 0 or a usb_error.  done() must not block.
  */
 struct tx {
 	struct msg msg; /* for the way to the writer */
@@ -116,8 +116,10 @@ struct transport {
 
 struct transport_ops {
 	const char *name; /* "libusb", "usbip" */
-	/* write() may block for a while, so only the writer's own thread calls
-	 * it.  Otherwise it may be anyone who acts as the writer. */
+	/* write() may block for as long as a peer likes, so only the writer's
+	 * own thread calls it.  Otherwise it may be anyone who acts as the
+	 * writer: it blocks at most while the system is busy with this device
+	 * itself (a reset, a halt that is cleared). */
 	bool write_blocks;
 
 	/*
@@ -174,7 +176,7 @@ struct transport_ops {
 	 * buffer), never for the device's answer.  How many frames may be in
 	 * flight is the caller's affair; every transport has room for 200.  A
 	 * frame that fails ends the transport: what follows it fails, too, and
-	 * read() returns an error.  Writer's thread.
+	 * read() returns an error.  Whoever acts as the writer.
 	 */
 	void (*write)(struct transport *t, struct tx *tx);
 
