@@ -7,12 +7,12 @@
  * while, and `list` tells when it has happened.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "phone/answer.h"
 #include "phone/farm.h"
 #include "phone/hex.h"
 #include "phone/phone.h"
@@ -25,20 +25,6 @@ struct call {
 	char *arg[ARGS_MAX]; /* what follows the name and the number, or NULL */
 	struct json *j;
 };
-
-static void __attribute__((format(printf, 2, 3)))
-fail(struct call *c, const char *fmt, ...)
-{
-	char text[200];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	json_object(c->j, NULL);
-	json_string(c->j, "error", text);
-	json_end(c->j);
-}
 
 static void
 succeed(struct call *c)
@@ -59,7 +45,7 @@ get_number(struct call *c, const char *text, uint64_t most, uint64_t *out)
 	if (text != NULL && *text >= '0' && *text <= '9' && *end == '\0' &&
 	    errno == 0 && *out <= most)
 		return true;
-	fail(c, "%s: expected a number up to %llu",
+	answer_error(c->j, "%s: expected a number up to %llu",
 	    text != NULL ? text : "an argument is missing",
 	    (unsigned long long)most);
 	return false;
@@ -73,7 +59,7 @@ get_choice(struct call *c, const char *text, const char *yes, const char *no,
 	*out = text != NULL && strcmp(text, yes) == 0;
 	if (*out || (text != NULL && strcmp(text, no) == 0))
 		return true;
-	fail(c, "expected %s or %s", yes, no);
+	answer_error(c->j, "expected %s or %s", yes, no);
 	return false;
 }
 
@@ -137,7 +123,7 @@ do_inject(struct call *c)
 	int result;
 
 	if (len < 0) {
-		fail(c, "expected pairs of hexadecimal digits");
+		answer_error(c->j, "expected pairs of hexadecimal digits");
 		return;
 	}
 	d = gadget_lock(c->gadget);
@@ -147,7 +133,7 @@ do_inject(struct call *c)
 	if (result == 0)
 		succeed(c);
 	else
-		fail(c, "more than %d bytes, or out of memory", MUX_INJECT_MAX);
+		answer_error(c->j, "more than %d bytes, or out of memory", MUX_INJECT_MAX);
 }
 
 static void
@@ -250,7 +236,7 @@ get_endpoint(struct call *c, const char *text, uint8_t *out)
 	*out = (uint8_t)n;
 	if (*end == '\0' && n <= 0xff)
 		return true;
-	fail(c, "%s: expected an endpoint's address, 0x01 to 0x8f", text);
+	answer_error(c->j, "%s: expected an endpoint's address, 0x01 to 0x8f", text);
 	return false;
 }
 
@@ -266,7 +252,7 @@ do_halt(struct call *c)
 	if (done)
 		succeed(c);
 	else
-		fail(c, "the %s has no such endpoint at the moment",
+		answer_error(c->j, "the %s has no such endpoint at the moment",
 		    c->gadget->device->kind->name);
 }
 
@@ -371,8 +357,8 @@ check_kind(struct call *c, const struct command *command)
 	if (named ? strcmp(d->kind->name, command->name) == 0
 		  : command->number != NEEDS_PHONE || d->kind == &kind_phone)
 		return true;
-	fail(c, "%s: device %u is a %s, not a %s", command->name, d->id.index,
-	    d->kind->name, named ? command->name : kind_phone.name);
+	answer_error(c->j, "%s: device %u is a %s, not a %s", command->name,
+	    d->id.index, d->kind->name, named ? command->name : kind_phone.name);
 	return false;
 }
 
@@ -390,7 +376,7 @@ take_number(struct call *c, const struct command *command, char **word,
 	if (!get_number(c, *count > 0 ? word[0] : NULL, c->farm->count, &n))
 		return false;
 	if (n == 0) {
-		fail(c, "devices are numbered from 1");
+		answer_error(c->j, "devices are numbered from 1");
 		return false;
 	}
 	c->gadget = &c->farm->gadgets[n - 1];
@@ -410,12 +396,12 @@ command_run(struct farm *f, char *line, struct json *j)
 	const struct command *command;
 
 	if (count == 0) {
-		fail(&c, "an empty line is no command");
+		answer_error(c.j, "an empty line is no command");
 		return;
 	}
 	command = find_command(word[0]);
 	if (command == NULL) {
-		fail(&c, "'%s' is no command", word[0]);
+		answer_error(c.j, "'%s' is no command", word[0]);
 		return;
 	}
 	if (--count > 0)
@@ -423,13 +409,13 @@ command_run(struct farm *f, char *line, struct json *j)
 		    (size_t)(count < ARGS_MAX ? count : ARGS_MAX - 1) *
 			sizeof *word);
 	if (count >= ARGS_MAX) {
-		fail(&c, "%s: too many arguments", command->name);
+		answer_error(c.j, "%s: too many arguments", command->name);
 		return;
 	}
 	if (!take_number(&c, command, word, &count))
 		return;
 	if (count > command->most) {
-		fail(&c, "%s: too many arguments", command->name);
+		answer_error(c.j, "%s: too many arguments", command->name);
 		return;
 	}
 	for (int i = 0; i < count; i++)

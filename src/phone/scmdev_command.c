@@ -6,13 +6,13 @@
  * it is there.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cursor.h"
 #include "base/json.h"
+#include "phone/answer.h"
 #include "phone/hex.h"
 #include "phone/scmdev.h"
 
@@ -22,20 +22,6 @@ struct call {
 	int count;
 	struct json *j;
 };
-
-static void __attribute__((format(printf, 2, 3)))
-fail(struct call *c, const char *fmt, ...)
-{
-	char text[300];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	json_object(c->j, NULL);
-	json_string(c->j, "error", text);
-	json_end(c->j);
-}
 
 /* ---- What the host has said --------------------------------------------- */
 
@@ -145,7 +131,7 @@ get_number(struct call *c, int i, long long least, long long most,
 	if (*text != '\0' && *end == '\0' && errno == 0 && *out >= least &&
 	    *out <= most)
 		return true;
-	fail(c, "'%.40s': expected a number from %lld to %lld", text, least,
+	answer_error(c->j, "'%.40s': expected a number from %lld to %lld", text, least,
 	    most);
 	return false;
 }
@@ -158,7 +144,7 @@ get_bytes(struct call *c, int i, const uint8_t **out, uint32_t *len)
 	const long n = text != NULL ? hex_read(text) : 0;
 
 	if (n < 0) {
-		fail(c, "expected pairs of hexadecimal digits");
+		answer_error(c->j, "expected pairs of hexadecimal digits");
 		return false;
 	}
 	*out = (const uint8_t *)text;
@@ -177,7 +163,7 @@ get_socket(struct call *c)
 	sock = scmdev_socket_find(c->s, (uint32_t)id);
 	if (sock != NULL && sock->raw)
 		return sock;
-	fail(c, "socket %lld is none that 'open' has made", id);
+	answer_error(c->j, "socket %lld is none that 'open' has made", id);
 	return NULL;
 }
 
@@ -189,9 +175,9 @@ send_request(struct call *c, struct scmdev_socket *sock,
 {
 	m->socket = sock->id;
 	if (c->s->usb.configuration == 0)
-		fail(c, "no host has configured the device");
+		answer_error(c->j, "no host has configured the device");
 	else if (!scmdev_request(c->s, m, sock, true))
-		fail(c, "%d messages wait for answers, or out of memory",
+		answer_error(c->j, "%d messages wait for answers, or out of memory",
 		    SCMDEV_IDS);
 	else {
 		json_object(c->j, NULL);
@@ -217,13 +203,13 @@ do_open(struct call *c)
 		    strcmp(c->arg[i], "inet") != 0 &&
 		    strcmp(c->arg[i], "udp") != 0 &&
 		    strcmp(c->arg[i], "tcp") != 0) {
-			fail(c, "open: expected tcp or udp, inet or inet6");
+			answer_error(c->j, "open: expected tcp or udp, inet or inet6");
 			return;
 		}
 	}
 	sock = scmdev_socket_new(c->s);
 	if (sock == NULL) {
-		fail(c, "there are %d sockets, or out of memory",
+		answer_error(c->j, "there are %d sockets, or out of memory",
 		    SCMDEV_SOCKETS);
 		return;
 	}
@@ -248,11 +234,11 @@ do_connect(struct call *c)
 	if (sock == NULL)
 		return;
 	if (c->count != 3) {
-		fail(c, "connect: expected SOCKET ADDRESS PORT");
+		answer_error(c->j, "connect: expected SOCKET ADDRESS PORT");
 		return;
 	}
 	if (scmdev_address_parse(&to, c->arg[1], c->arg[2], &why) < 0) {
-		fail(c, "connect: %s", why.text);
+		answer_error(c->j, "connect: %s", why.text);
 		return;
 	}
 	m.len = (uint32_t)scmdev_write_sockaddr(&c->s->style, &to, bytes);
@@ -296,7 +282,7 @@ do_shutdown(struct call *c)
 	if (c->s->style.hss)
 		send_request(c, sock, &m);
 	else
-		fail(c, "dialect 8 has no SHUTDOWN");
+		answer_error(c->j, "dialect 8 has no SHUTDOWN");
 }
 
 /* Numbers, and then bytes: what no edition lays out, as this project does. */
@@ -314,7 +300,7 @@ send_option(struct call *c, enum scmdev_op op, int numbers, bool bytes)
 	if (sock == NULL)
 		return;
 	if (c->s->style.hss) {
-		fail(c, "dialect 12 has no %s", scmdev_op_name(op));
+		answer_error(c->j, "dialect 12 has no %s", scmdev_op_name(op));
 		return;
 	}
 	for (int i = 1; i <= numbers; i++) {
@@ -329,7 +315,7 @@ send_option(struct call *c, enum scmdev_op op, int numbers, bool bytes)
 	}
 	m.len = (uint32_t)writer_used(&w);
 	if (w.bad)
-		fail(c, "more than %zu bytes", sizeof payload);
+		answer_error(c->j, "more than %zu bytes", sizeof payload);
 	else
 		send_request(c, sock, &m);
 }
@@ -395,15 +381,15 @@ do_send(struct call *c)
 	if (!get_bytes(c, 0, &bytes, &len))
 		return;
 	if (c->count > 1 && !event)
-		fail(c, "send: expected HEX, or HEX interrupt");
+		answer_error(c->j, "send: expected HEX, or HEX interrupt");
 	else if (event && !c->s->events)
-		fail(c, "send: there is no interrupt pair");
+		answer_error(c->j, "send: there is no interrupt pair");
 	else if (c->s->usb.configuration == 0)
-		fail(c, "no host has configured the device");
+		answer_error(c->j, "no host has configured the device");
 	else if (len > SCMDEV_SEND_MAX || !scmdev_accepts(c->s) ||
 	    !scmdev_queue(c->s, event ? SCMDEV_EVENT : SCMDEV_BULK, bytes,
 		len))
-		fail(c, "more than %d bytes or %d transfers, or out of memory",
+		answer_error(c->j, "more than %d bytes or %d transfers, or out of memory",
 		    SCMDEV_SEND_MAX, SCMDEV_QUEUE_MAX);
 	else {
 		expect_answers(c->s, bytes, len);
@@ -419,7 +405,7 @@ do_misbehave(struct call *c)
 	struct cause why;
 
 	if (scmdev_misbehave(c->s, c->count > 0 ? c->arg[0] : "", &why) < 0) {
-		fail(c, "%s", why.text);
+		answer_error(c->j, "%s", why.text);
 		return;
 	}
 	json_object(c->j, NULL);
@@ -453,17 +439,17 @@ scmdev_command(struct device *d, char **word, int count, struct json *j)
 	};
 
 	if (count == 0) {
-		fail(&c, "scm: what?  See muxphone(1)");
+		answer_error(c.j, "scm: what?  See muxphone(1)");
 		return;
 	}
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
 		if (strcmp(word[0], verbs[i].name) != 0)
 			continue;
 		if (c.count > verbs[i].most)
-			fail(&c, "%s: too many arguments", word[0]);
+			answer_error(c.j, "%s: too many arguments", word[0]);
 		else
 			verbs[i].run(&c);
 		return;
 	}
-	fail(&c, "scm: '%.40s' is none of its commands", word[0]);
+	answer_error(c.j, "scm: '%.40s' is none of its commands", word[0]);
 }
