@@ -156,7 +156,7 @@ manager_snapshot(struct manager *m)
 
 	for (const struct plug *p = m->plugs; p != NULL; p = p->next)
 		plugs++;
-	s = snapshot_new(plugs, m->client_count);
+	s = snapshot_new(plugs, m->client_count, 0);
 	if (s == NULL)
 		return NULL;
 	for (const struct plug *p = m->plugs; p != NULL; p = p->next)

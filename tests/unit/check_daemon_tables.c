@@ -231,7 +231,8 @@ END_TEST
 
 START_TEST(a_snapshot_has_room_for_its_rows)
 {
-	struct snapshot *s = snapshot_new(2, 3), *none = snapshot_new(0, 0);
+	struct snapshot *s = snapshot_new(2, 3, 1),
+	    *none = snapshot_new(0, 0, 0);
 
 	ck_assert_uint_eq(s->device_count, 0);
 	ck_assert_uint_eq(s->client_count, 0);
