@@ -35,6 +35,8 @@ enum ask_kind {
 	ASK_PAIRED,    /* tell listeners that device_id is paired */
 	ASK_SNAPSHOT,  /* answer `snapshot` (snapshot.h) */
 	ASK_RESCAN,    /* look for devices again */
+	ASK_SCM,       /* answer `scm`, the settings in force */
+	ASK_SCM_LOADED, /* `scm`, a reference, is to be in force */
 };
 
 struct ask {
@@ -49,6 +51,7 @@ struct ask {
 	struct client_listener *listeners;
 	size_t count;
 	struct snapshot *snapshot;
+	struct scm_settings *scm; /* NULL: no device is served by SCM */
 };
 
 /* For display. */

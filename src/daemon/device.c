@@ -73,6 +73,7 @@ device_new(uint32_t id, struct usb_source *source,
 	snprintf(d->name, sizeof d->name, "device %u (%s %s)", id,
 	    source->name, ident->key);
 	init_messages(d);
+	scm_inbox_init(&d->scm_inbox);
 	mailbox_init(&d->reader_box, wake_reader, d);
 	mailbox_init_waker(&d->writer_box, d->writer_waker);
 	baton_init(&d->writer_baton);
@@ -98,6 +99,8 @@ device_put(struct device *d)
 	if (!ref_put(&d->refs))
 		return;
 	chunk_pool_fini(&d->pool);
+	scm_inbox_fini(&d->scm_inbox);
+	scm_settings_put(d->scm);
 	t = atomic_load_explicit(&d->transport, memory_order_relaxed);
 	if (t != NULL)
 		t->ops->free(t);

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "daemon/outbox.h"
 #include "daemon/roles.h"
+#include "daemon/scm_settings.h"
 #include "mux/framing.h"
 #include "usb/bringup.h"
 #include "usb/transport.h"
@@ -93,6 +94,9 @@ struct device {
 	/* The attempt before failed on the way: configuration and pipes are set
 	 * up from the start. */
 	bool anew;
+	/* In force when the attempt began, a reference; newer ones come through
+	 * scm_inbox.  NULL: no device is served by SCM. */
+	struct scm_settings *scm;
 
 	/* ---- Written by the reader before MSG_DEVICE_READY ---- */
 	struct usb_phone phone;
@@ -101,6 +105,9 @@ struct device {
 	/* ---- Messages that must not fail to be sent ---- */
 	struct msg ready_msg, ended_msg, stop_msg;
 	struct msg writer_stop_msg, writer_ended_msg;
+
+	/* Settings that have changed since, for the reader. */
+	struct scm_inbox scm_inbox;
 
 	/* ---- Shared, each with its own rule ---- */
 	struct mailbox reader_box;

@@ -13,6 +13,7 @@
 #include "actor/thread.h"
 #include "base/log.h"
 #include "daemon/msg.h"
+#include "daemon/scm_audit.h"
 
 /* Lines in the queue at most: two megabytes. */
 #define QUEUE_LINES 4096
@@ -71,6 +72,12 @@ enqueue(enum log_level level, const char *text)
 	clock_gettime(CLOCK_REALTIME, &line->when);
 	memcpy(line->text, text, size);
 	mailbox_post(&logger.box, &line->msg);
+}
+
+void
+logger_post(struct msg *m)
+{
+	mailbox_post(&logger.box, m);
 }
 
 /* ---- The logger's thread ---- */
@@ -147,8 +154,12 @@ take_message(struct msg *m) RUNS_ON(on_logger)
 		atomic_fetch_sub_explicit(&logger.queued, 1,
 		    memory_order_relaxed);
 		return true;
+	case MSG_AUDIT_LINE:
+		scm_audit_write(m);
+		return true;
 	case MSG_LOGGER_REOPEN:
 		reopen();
+		scm_audit_reopen();
 		return true;
 	default:
 		return false;

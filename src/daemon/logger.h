@@ -24,11 +24,15 @@ enum logger_sink {
 int logger_start(enum logger_sink sink, const char *path, struct cause *why)
     RUNS_ON(on_main);
 
-/* Opens the file again (after it was renamed). */
+/* Opens the files again (after they were renamed). */
 void logger_reopen(void) RUNS_ON(on_main);
 
 /* Writes what is queued and ends it; later lines go to standard error. */
 void logger_stop(void) RUNS_ON(on_main);
+
+/* Gives it a message, which it owns from then on.  Any thread, while it runs. */
+struct msg;
+void logger_post(struct msg *m);
 
 /* Lines dropped so far.  Any thread. */
 uint64_t logger_dropped(void);

@@ -50,6 +50,7 @@ manager_new(const struct manager_config *config, struct cause *why)
 	m->told_phones = SIZE_MAX;
 	clients_init(m);
 	idle_init(m);
+	scm_init(m);
 	m->started = clock_now();
 	return m;
 }
@@ -165,6 +166,9 @@ take_message(struct manager *m, struct msg *msg) RUNS_ON(on_manager)
 	case MSG_MAIN_RUNS:
 		main_runs(m);
 		break;
+	case MSG_SCM_LOADED:
+		scm_loaded(m, (struct scm_settings *)msg);
+		break;
 	case MSG_QUIT:
 		manager_begin_quit(m);
 		break;
@@ -202,9 +206,10 @@ wait_and_accept(struct manager *m, struct pollfd *pfd, struct moment deadline)
 		pfd[1 + i].fd = room ? m->config.listeners[i] : -1;
 	pfd[1 + n].fd = open ? m->config.control : -1;
 	pfd[2 + n].fd = m->idle.mark;
+	pfd[3 + n].fd = m->scm.fd;
 	if (!mailbox_idle(&m->box))
 		deadline = (struct moment){ 0 };
-	if (poll(pfd, n + 3, moment_poll_timeout(clock_now(), deadline)) <= 0)
+	if (poll(pfd, n + 4, moment_poll_timeout(clock_now(), deadline)) <= 0)
 		return;
 	if (pfd[0].revents != 0)
 		waker_clear(m->waker);
@@ -213,6 +218,8 @@ wait_and_accept(struct manager *m, struct pollfd *pfd, struct moment deadline)
 			clients_accept(m, m->config.listeners[i], false);
 	if (pfd[1 + n].revents != 0)
 		clients_accept(m, m->config.control, true);
+	if (pfd[3 + n].revents != 0)
+		scm_hear_addresses(m);
 }
 
 /* ---- The end ---- */
@@ -249,6 +256,7 @@ loop(struct manager *m, struct pollfd *pfd) RUNS_ON(on_manager)
 		take_messages(m);
 		deadline = moment_earlier(devices_run_due(m), report_run(m));
 		deadline = moment_earlier(deadline, idle_run(m));
+		deadline = moment_earlier(deadline, scm_run(m));
 		if (m->quitting)
 			deadline = moment_earlier(deadline, run_quit(m, &over));
 		if (!over)
@@ -260,7 +268,7 @@ static void *
 manager_main(void *arg)
 {
 	struct manager *m = arg;
-	const size_t sockets = m->config.listener_count + 3;
+	const size_t sockets = m->config.listener_count + 4;
 	struct pollfd *pfd = calloc(sockets, sizeof *pfd);
 
 	role_take(&on_manager);
@@ -273,6 +281,7 @@ manager_main(void *arg)
 		loop(m, pfd);
 	}
 	idle_fini(m);
+	scm_fini(m);
 	if (m->clean) {
 		clients_fini(m);
 		devices_fini(m);
@@ -338,6 +347,13 @@ manager_main_runs(struct manager *m)
 }
 
 void
+manager_scm_loaded(struct manager *m, struct scm_settings *s)
+{
+	if (!mailbox_post(&m->box, &s->msg))
+		scm_settings_put(s);
+}
+
+void
 manager_quit(struct manager *m)
 {
 	mailbox_post(&m->box, &m->quit_msg);
@@ -353,6 +369,8 @@ discard_messages(struct manager *m)
 		if (msg->type == MSG_PLUGGED || msg->type == MSG_UNPLUGGED ||
 		    msg->type == MSG_SCANNED || msg->type == MSG_UNWATCHED)
 			free(msg);
+		else if (msg->type == MSG_SCM_LOADED)
+			scm_settings_put((struct scm_settings *)msg);
 	}
 }
 

@@ -14,6 +14,8 @@
 #include "daemon/roles.h"
 
 struct records;
+struct scm_settings;
+struct scm_store;
 struct supervisor;
 struct usb_source;
 
@@ -36,6 +38,7 @@ struct manager_config {
 	struct usb_source **sources;
 	size_t source_count;
 	struct records *records;
+	struct scm_store *scm; /* NULL: no device is served by SCM */
 	int wanted_mode;   /* see usb_bring_up() */
 	bool exit_if_idle; /* -z: end when nobody has been there for idle_ms */
 	unsigned idle_ms;
@@ -62,6 +65,8 @@ int manager_start(struct manager *m, struct cause *why) RUNS_ON(on_main);
 void manager_rescan(struct manager *m);
 void manager_exit_if_idle(struct manager *m);
 void manager_quit(struct manager *m);
+/* scm.conf has been read anew; takes the reference. */
+void manager_scm_loaded(struct manager *m, struct scm_settings *s);
 /* Main's answer to ask_main. */
 void manager_main_runs(struct manager *m);
 

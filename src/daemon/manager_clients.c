@@ -376,6 +376,13 @@ clients_ask(struct manager *m, struct client *c)
 	case ASK_RESCAN:
 		manager_rescan(m);
 		break;
+	case ASK_SCM:
+		c->ask.scm = scm_in_force(m);
+		break;
+	case ASK_SCM_LOADED:
+		scm_loaded(m, c->ask.scm);
+		c->ask.scm = NULL;
+		break;
 	}
 	answer(c);
 }

@@ -204,6 +204,7 @@ start_attempt(struct manager *m, struct plug *p) RUNS_ON(on_manager)
 	if (d != NULL) {
 		d->wanted_mode = m->config.wanted_mode;
 		d->anew = p->anew;
+		d->scm = scm_in_force(m);
 		/* One reference for the list, one for the thread. */
 		if (thread_start(&d->reader_thread, name, reader_main,
 			device_get(d)) == 0) {

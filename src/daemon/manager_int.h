@@ -4,7 +4,8 @@
 
 /* The manager's own state, shared by its files: manager.c (loop, start and
  * end), manager_clients.c, manager_devices.c, manager_idle.c (leaving when nobody
- * is there), manager_report.c (supervisor), manager_snapshot.c. */
+ * is there), manager_report.c (supervisor), manager_scm.c (what devices may
+ * connect to), manager_snapshot.c. */
 
 #include <stdint.h>
 
@@ -51,6 +52,13 @@ struct idle {
 	int mark;             /* see supervisor_mark(); -1: none */
 };
 
+/* manager_scm.c: news of this host's addresses. */
+struct scm_watch {
+	int fd; /* the system's; -1: it tells none, so they are looked at */
+	bool changed;         /* they are to be listed again, */
+	struct moment not_before; /* at this moment at the earliest */
+};
+
 struct manager {
 	struct manager_config config;
 	struct mailbox box;
@@ -80,6 +88,7 @@ struct manager {
 	struct moment accept_again OWNED_BY(on_manager); /* paused until then */
 
 	struct idle idle OWNED_BY(on_manager);
+	struct scm_watch scm OWNED_BY(on_manager);
 	bool told_ready OWNED_BY(on_manager);
 	size_t told_phones OWNED_BY(on_manager); /* SIZE_MAX: nothing yet */
 	struct moment ask_main_at OWNED_BY(on_manager);
@@ -161,6 +170,22 @@ bool report_looked(struct manager *m) RUNS_ON(on_manager);
 void report_main_runs(struct manager *m) RUNS_ON(on_manager);
 /* Tells what is due; the moment of the next news. */
 struct moment report_run(struct manager *m) RUNS_ON(on_manager);
+
+/* ---- manager_scm.c ---- */
+
+/* Before the thread starts. */
+void scm_init(struct manager *m);
+void scm_fini(struct manager *m) RUNS_ON(on_manager);
+/* A reference on the settings in force; NULL when no device is served so. */
+struct scm_settings *scm_in_force(struct manager *m) RUNS_ON(on_manager);
+/* Settings that were read, a reference: in force from now on, unless others that
+ * were read later are. */
+void scm_loaded(struct manager *m, struct scm_settings *s)
+    RUNS_ON(on_manager);
+/* The system has news. */
+void scm_hear_addresses(struct manager *m) RUNS_ON(on_manager);
+/* Lists the addresses when it is time; the moment of the next look. */
+struct moment scm_run(struct manager *m) RUNS_ON(on_manager);
 
 /* ---- manager_snapshot.c ---- */
 

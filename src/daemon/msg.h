@@ -48,6 +48,9 @@ enum msg_type {
 	MSG_EXIT_IF_IDLE,
 	/* main: it runs, which it was asked for the watchdog. */
 	MSG_MAIN_RUNS,
+	/* main: scm.conf has been read.  struct scm_settings, the manager's
+	 * reference from then on. */
+	MSG_SCM_LOADED,
 	/* main: end now. */
 	MSG_QUIT,
 
@@ -60,6 +63,9 @@ enum msg_type {
 	 * reference that it carries, and sends the table's on its way with
 	 * MSG_ROUTE_GONE. */
 	MSG_UNROUTE,
+	/* manager: other settings for sockets that the device opens.
+	 * device->scm_inbox, which has them. */
+	MSG_SCM_SETTINGS,
 	/* manager: end the device.  device->stop_msg. */
 	MSG_DEVICE_STOP,
 	/* writer, as its last act.  device->writer_ended_msg. */
@@ -106,9 +112,12 @@ enum msg_type {
 
 	/* anyone: a line.  struct log_line; the logger frees it. */
 	MSG_LOG_LINE,
+	/* reader or worker: what became of a socket of its device.  struct
+	 * audit_line; the logger frees it. */
+	MSG_AUDIT_LINE,
 	/* main: write what is queued, then end. */
 	MSG_LOGGER_STOP,
-	/* main: open the log file again (SIGHUP). */
+	/* main: open the log files again (SIGHUP). */
 	MSG_LOGGER_REOPEN,
 };
 

@@ -7,5 +7,7 @@
 
 #define PATHS_PIDFILE "/var/run/usbmuxd.pid"
 #define PATHS_RECORDS_DIR "/var/lib/lockdown"
+/* Ours, below the directory that configure was told. */
+#define PATHS_SCM_CONF PATHS_SYSCONFDIR "/muxd/scm.conf"
 
 #endif
