@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* The manager's loop, and the order in which everything starts and ends. */
+/*
+ * The manager's loop, and the order in which everything starts and ends.
+ *
+ * While its thread sleeps, a worker that has a quick question, or whose client
+ * has ended, acts as the manager there and then (act_or_wake()).
+ */
 
 #include "daemon/manager.h"
 
@@ -19,6 +24,21 @@
 #define QUIT_CLIENTS_MS 250
 #define QUIT_DEVICES_MS 500
 #define QUIT_SOURCE_MS 200
+
+static mailbox_wake act_or_wake;
+
+/* Nobody else has it yet, whatever role the caller has. */
+static void
+init_state(struct manager *m) ROLE_UNCHECKED
+{
+	mailbox_init(&m->box, act_or_wake, m);
+	baton_init(&m->baton);
+	m->put_by_end = &m->put_by;
+	m->told_phones = SIZE_MAX;
+	clients_init(m);
+	idle_init(m);
+	scm_init(m);
+}
 
 struct manager *
 manager_new(const struct manager_config *config, struct cause *why)
@@ -42,15 +62,11 @@ manager_new(const struct manager_config *config, struct cause *why)
 		return NULL;
 	}
 	m->config = *config;
-	mailbox_init_waker(&m->box, m->waker);
 	m->quit_msg.type = MSG_QUIT;
 	m->rescan_msg.type = MSG_RESCAN;
 	m->idle_msg.type = MSG_EXIT_IF_IDLE;
 	m->main_runs_msg.type = MSG_MAIN_RUNS;
-	m->told_phones = SIZE_MAX;
-	clients_init(m);
-	idle_init(m);
-	scm_init(m);
+	init_state(m);
 	m->started = clock_now();
 	return m;
 }
@@ -178,9 +194,9 @@ take_message(struct manager *m, struct msg *msg) RUNS_ON(on_manager)
 }
 
 static void
-take_messages(struct manager *m) RUNS_ON(on_manager)
+take_list(struct manager *m, struct msg *msg) RUNS_ON(on_manager)
 {
-	struct msg *msg = mailbox_take(&m->box), *next;
+	struct msg *next;
 
 	for (; msg != NULL; msg = next) {
 		next = msg_next(msg);
@@ -188,7 +204,105 @@ take_messages(struct manager *m) RUNS_ON(on_manager)
 	}
 }
 
+static void
+take_messages(struct manager *m) RUNS_ON(on_manager)
+{
+	struct msg *first = m->put_by;
+
+	m->put_by = NULL;
+	m->put_by_end = &m->put_by;
+	take_list(m, first);
+	take_list(m, mailbox_take(&m->box));
+}
+
+/* ---- Others in its place ---- */
+
+/* Rounds that somebody else does for the manager: then others have kept it busy,
+ * and its own thread goes on. */
+#define BORROWED_ROUNDS 4
+
+/* What may be done on any thread, because it does not block, and does not change
+ * what the manager's own waits for. */
+static bool
+is_quick(const struct msg *msg)
+{
+	return msg->type == MSG_CLIENT_ENDED ||
+	    (msg->type == MSG_ASK &&
+		clients_ask_is_quick(client_of_ask((struct msg *)msg)));
+}
+
+static void
+put_by(struct manager *m, struct msg *msg) RUNS_ON(on_manager)
+{
+	msg->node.next = NULL;
+	*m->put_by_end = msg;
+	m->put_by_end = (struct msg **)&msg->node.next;
+}
+
+/* True: nothing is left to do. */
+static bool
+act(struct manager *m) RUNS_ON(on_manager)
+{
+	for (int i = 0; i < BORROWED_ROUNDS; i++) {
+		struct msg *msg = mailbox_take(&m->box), *next;
+
+		for (; msg != NULL; msg = next) {
+			next = msg_next(msg);
+			if (is_quick(msg))
+				take_message(m, msg);
+			else
+				put_by(m, msg);
+		}
+		if (m->put_by != NULL || clients_are_crowded(m))
+			return false;
+		if (mailbox_idle(&m->box))
+			return true;
+	}
+	return false;
+}
+
+/* The mailbox's wake function. */
+static void
+act_or_wake(void *arg)
+{
+	struct manager *m = arg;
+	bool done = false;
+
+	if (baton_borrow(&m->baton)) {
+		role_take(&on_manager);
+		done = act(m);
+		role_drop(&on_manager);
+		baton_return(&m->baton, m->waker);
+	}
+	if (!done)
+		waker_wake(m->waker);
+}
+
 /* ---- Waiting ---- */
+
+/*
+ * Sleeps in poll(), unless there is something to take.  Others may act for it
+ * meanwhile as long as nothing that they do could change for what, and until
+ * when, it sleeps.
+ */
+static bool
+sleep_until_woken(struct manager *m, struct pollfd *pfd, nfds_t n, bool lends,
+    struct moment deadline) RUNS_ON(on_manager)
+{
+	const bool idle = mailbox_idle(&m->box);
+	int ready;
+
+	if (!idle)
+		deadline = (struct moment){ 0 };
+	if (idle && lends)
+		baton_lay_down(&m->baton);
+	ready = poll(pfd, n, moment_poll_timeout(clock_now(), deadline));
+	if (idle && lends)
+		baton_take_up(&m->baton, m->waker);
+	if (ready > 0 && pfd[0].revents != 0)
+		waker_clear(m->waker);
+	return ready > 0;
+}
 
 static void
 wait_and_accept(struct manager *m, struct pollfd *pfd, struct moment deadline)
@@ -207,12 +321,9 @@ wait_and_accept(struct manager *m, struct pollfd *pfd, struct moment deadline)
 	pfd[1 + n].fd = open ? m->config.control : -1;
 	pfd[2 + n].fd = m->idle.mark;
 	pfd[3 + n].fd = m->scm.fd;
-	if (!mailbox_idle(&m->box))
-		deadline = (struct moment){ 0 };
-	if (poll(pfd, n + 4, moment_poll_timeout(clock_now(), deadline)) <= 0)
+	if (!sleep_until_woken(m, pfd, n + 4,
+		room && idle_ignores_clients(m), deadline))
 		return;
-	if (pfd[0].revents != 0)
-		waker_clear(m->waker);
 	for (size_t i = 0; i < n; i++)
 		if (pfd[1 + i].revents != 0 && clients_have_room(m))
 			clients_accept(m, m->config.listeners[i], false);
@@ -254,6 +365,7 @@ loop(struct manager *m, struct pollfd *pfd) RUNS_ON(on_manager)
 		struct moment deadline;
 
 		take_messages(m);
+		clients_thin_out(m);
 		deadline = moment_earlier(devices_run_due(m), report_run(m));
 		deadline = moment_earlier(deadline, idle_run(m));
 		deadline = moment_earlier(deadline, scm_run(m));
@@ -360,9 +472,9 @@ manager_quit(struct manager *m)
 }
 
 static void
-discard_messages(struct manager *m)
+discard(struct msg *msg)
 {
-	struct msg *msg = mailbox_close(&m->box), *next;
+	struct msg *next;
 
 	for (; msg != NULL; msg = next) {
 		next = msg_next(msg);
@@ -385,7 +497,8 @@ manager_join(struct manager *m) ROLE_UNCHECKED /* its thread has ended */
 		if (m->monitors[i] != NULL &&
 		    !monitor_stop(m->monitors[i], QUIT_SOURCE_MS))
 			clean = false;
-	discard_messages(m);
+	discard(m->put_by);
+	discard(mailbox_close(&m->box));
 	return clean;
 }
 

@@ -128,14 +128,24 @@ take_worker(struct manager *m) RUNS_ON(on_manager)
 static void
 park_worker(struct manager *m, struct worker *w) RUNS_ON(on_manager)
 {
-	if (m->parked_count >= PARKED_MAX) {
-		m->worker_count--;
-		worker_free(w);
-		return;
-	}
 	w->next = m->parked;
 	m->parked = w;
 	m->parked_count++;
+}
+
+bool
+clients_are_crowded(struct manager *m)
+{
+	return m->parked_count > PARKED_MAX;
+}
+
+void
+clients_thin_out(struct manager *m)
+{
+	while (clients_are_crowded(m)) {
+		worker_free(take_worker(m));
+		m->worker_count--;
+	}
 }
 
 /* Takes `fd` and `w` over.  False when memory has run out. */
@@ -345,6 +355,20 @@ tell_paired(struct manager *m, uint32_t device_id) RUNS_ON(on_manager)
 	snprintf(news.device.udid, sizeof news.device.udid, "%s",
 	    d->phone.udid);
 	clients_notify(m, &news);
+}
+
+bool
+clients_ask_is_quick(const struct client *c)
+{
+	switch (c->ask.kind) {
+	case ASK_ROSTER:
+	case ASK_LISTEN:
+	case ASK_CONNECT:
+	case ASK_DISCONNECT:
+		return true;
+	default:
+		return false;
+	}
 }
 
 void

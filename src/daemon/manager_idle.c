@@ -241,6 +241,13 @@ idle_run(struct manager *m)
 	return MOMENT_NEVER;
 }
 
+bool
+idle_ignores_clients(struct manager *m)
+{
+	return m->idle.step == IDLE_STAYS &&
+	    ((!m->config.exit_if_idle && !m->idle.asked) || devices_any(m));
+}
+
 void
 idle_quit(struct manager *m)
 {

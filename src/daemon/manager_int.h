@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "actor/baton.h"
 #include "actor/thread.h"
 #include "base/clock.h"
 #include "daemon/client.h"
@@ -63,7 +64,11 @@ struct manager {
 	struct manager_config config;
 	struct mailbox box;
 	struct waker *waker;
+	struct baton baton;
 	struct thread thread;
+	/* What a borrower has taken and may not do; oldest first. */
+	struct msg *put_by OWNED_BY(on_manager);
+	struct msg **put_by_end OWNED_BY(on_manager);
 	struct msg quit_msg, rescan_msg, idle_msg, main_runs_msg;
 	_Atomic bool rescan_posted, idle_posted, main_runs_posted;
 	void (*on_end)(void *);
@@ -137,11 +142,16 @@ bool clients_any_busy(struct manager *m) RUNS_ON(on_manager);
 void clients_accept(struct manager *m, int listener, bool admin)
     RUNS_ON(on_manager);
 void clients_ask(struct manager *m, struct client *c) RUNS_ON(on_manager);
+/* Answering that neither blocks nor takes long, however many are there. */
+bool clients_ask_is_quick(const struct client *c);
 void clients_ended(struct manager *m, struct client *c) RUNS_ON(on_manager);
 /* Tells every listener; `news` is copied. */
 void clients_notify(struct manager *m, const struct msg_notice *news)
     RUNS_ON(on_manager);
 void clients_stop_all(struct manager *m) RUNS_ON(on_manager);
+/* Workers have been parked that are not to stay; ends them. */
+bool clients_are_crowded(struct manager *m) RUNS_ON(on_manager);
+void clients_thin_out(struct manager *m) RUNS_ON(on_manager);
 void clients_fini(struct manager *m) RUNS_ON(on_manager);
 
 /* ---- manager_idle.c ---- */
@@ -152,6 +162,8 @@ void idle_init(struct manager *m);
 bool idle_lets_in(struct manager *m) RUNS_ON(on_manager);
 /* Takes the next step when it is due; the moment of the one after it. */
 struct moment idle_run(struct manager *m) RUNS_ON(on_manager);
+/* No client that comes, goes or changes what it does brings a step about. */
+bool idle_ignores_clients(struct manager *m) RUNS_ON(on_manager);
 /* The daemon ends, for whatever reason: who comes waits. */
 void idle_quit(struct manager *m) RUNS_ON(on_manager);
 void idle_fini(struct manager *m) RUNS_ON(on_manager);

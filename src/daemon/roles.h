@@ -14,8 +14,9 @@
  *	worker	1 per client	its client's socket and its mailbox
  *	logger	1		its mailbox
  *
- * A role is not a thread: while a writer or a connection's worker sleeps, who has
- * something for it may take its role for a moment (actor/baton.h).
+ * A role is not a thread: while a writer, a connection's worker or the manager
+ * sleeps, who has something for it may take its role for a moment
+ * (actor/baton.h).
  */
 
 #include "actor/role.h"
