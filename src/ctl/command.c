@@ -27,6 +27,15 @@ static const struct command commands[] = {
 	    command_log, &ctl_muxd },
 	{ "rescan", "", "look for phones again, also those given up", 0,
 	    command_rescan, &ctl_muxd },
+	{ "scm", "list", "devices that open sockets here, and their sockets",
+	    5, command_scm, &ctl_muxd },
+	{ "scm", "stats", "what they did, and what they were not let do", 5,
+	    command_scm, &ctl_muxd },
+	{ "scm", "policy test DEVICE ADDRESS PORT[/udp]",
+	    "whether a device may connect there", 5, command_scm,
+	    &ctl_muxd },
+	{ "scm", "reload", "read scm.conf again", 5, command_scm,
+	    &ctl_muxd },
 	{ "usb", "list", "devices that usbexportd exports, and who has them",
 	    2, command_usb, &ctl_usbexportd },
 	{ "usb", "kick BUSID", "take a device from its importer", 2,
@@ -94,19 +103,36 @@ command_find(const char *word, struct cause *why)
 void
 command_print_all(FILE *to)
 {
+	/* What is too long for its column has a line of its own. */
 	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(to, "  %-11s %-10s %s\n", commands[i].name,
-		    commands[i].args, commands[i].purpose);
+		fprintf(to, "  %-11s %-10s%s%s\n", commands[i].name,
+		    commands[i].args,
+		    strlen(commands[i].args) > 10 ? "\n                         "
+						 : " ",
+		    commands[i].purpose);
+}
+
+plist_t
+ctl_ask_with(struct ctl *c, const char *type, plist_t request,
+    struct cause *why)
+{
+	if (c->control.fd < 0 &&
+	    control_open(&c->control, &c->address, why) < 0) {
+		plist_free(request);
+		return NULL;
+	}
+	return control_ask(&c->control, type, request, why);
 }
 
 plist_t
 ctl_ask(struct ctl *c, const char *type, const char *key, const char *text,
     struct cause *why)
 {
-	if (c->control.fd < 0 &&
-	    control_open(&c->control, &c->address, why) < 0)
-		return NULL;
-	return control_ask(&c->control, type, key, text, why);
+	plist_t request = plist_new_dict();
+
+	if (key != NULL)
+		plist_dict_set_item(request, key, plist_new_string(text));
+	return ctl_ask_with(c, type, request, why);
 }
 
 int

@@ -26,12 +26,14 @@ struct ctl {
 	struct sock_addr address;
 	struct control control;
 	bool json;
+	const char *file; /* --file; NULL: not given */
 	FILE *out;
 };
 
-/* Exit statuses; 0 is success. */
+/* Exit statuses; 0 is success, and of a question yes. */
 #define CTL_FAILED 1
 #define CTL_USAGE 2
+#define CTL_DENIED 3
 
 /*
  * Runs the command with its arguments (ended by NULL, at most args_max of them)
@@ -64,6 +66,8 @@ command_run command_watch;
 command_run command_log, command_rescan;
 /* command_usb.c: to usbexportd. */
 command_run command_usb;
+/* command_scm.c: about devices that open sockets. */
+command_run command_scm;
 
 /* ---- For the commands' own files ---- */
 
@@ -74,8 +78,17 @@ command_run command_usb;
 plist_t ctl_ask(struct ctl *c, const char *type, const char *key,
     const char *text, struct cause *why);
 
+/* The same with more than a text: a dictionary without MessageType, which it
+ * frees. */
+plist_t ctl_ask_with(struct ctl *c, const char *type, plist_t request,
+    struct cause *why);
+
 /* Shows the part of an answer that the view wants; the exit status. */
 int ctl_show_view(struct ctl *c, const struct view *v, plist_t answer,
+    struct cause *why);
+
+/* Shows one dictionary of it as a row; NULL: none. */
+int ctl_show_row(struct ctl *c, const struct view *v, plist_t row,
     struct cause *why);
 
 /* What an order prints when it is obeyed: nothing, or {"result":0}. */

@@ -157,6 +157,15 @@ ctl_show_view(struct ctl *c, const struct view *v, plist_t status,
 	return rc;
 }
 
+int
+ctl_show_row(struct ctl *c, const struct view *v, plist_t row,
+    struct cause *why)
+{
+	const struct view_rows rows = { &row, row != NULL };
+
+	return show_rows(c, v, &rows, why);
+}
+
 static int
 ask_and_show(struct ctl *c, const struct view *v, struct cause *why)
 {
@@ -201,9 +210,8 @@ command_clients(struct ctl *c, char **args, struct cause *why)
 static int
 show_stats(struct ctl *c, plist_t status, struct cause *why)
 {
-	plist_t row = plist_dict_get_item(status, "Daemon");
-	const struct view_rows self = { &row, row != NULL };
-	int rc = show_rows(c, &daemon_view, &self, why);
+	int rc = ctl_show_row(c, &daemon_view,
+	    plist_dict_get_item(status, "Daemon"), why);
 
 	if (rc != 0)
 		return rc;

@@ -134,17 +134,15 @@ receive(struct control *c, uint32_t *tag, struct cause *why)
 	return dict;
 }
 
+/* Frees the request. */
 static int
-send_request(struct control *c, const char *type, const char *key,
-    const char *text, struct cause *why)
+send_request(struct control *c, const char *type, plist_t request,
+    struct cause *why)
 {
-	plist_t request = plist_new_dict();
 	struct client_frame frame;
 	int rc;
 
 	plist_dict_set_item(request, "MessageType", plist_new_string(type));
-	if (key != NULL)
-		plist_dict_set_item(request, key, plist_new_string(text));
 	frame = admin_frame(++c->tag, request);
 	if (frame.bytes == NULL)
 		return cause_set(why, "out of memory");
@@ -173,13 +171,13 @@ check_result(const struct control *c, const char *type, plist_t answer,
 }
 
 plist_t
-control_ask(struct control *c, const char *type, const char *key,
-    const char *text, struct cause *why)
+control_ask(struct control *c, const char *type, plist_t request,
+    struct cause *why)
 {
 	plist_t answer;
 	uint32_t tag;
 
-	if (send_request(c, type, key, text, why) < 0)
+	if (send_request(c, type, request, why) < 0)
 		return NULL;
 	answer = receive(c, &tag, why);
 	if (answer == NULL)

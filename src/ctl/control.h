@@ -30,12 +30,12 @@ int control_open(struct control *c, const struct sock_addr *addr,
 void control_close(struct control *c);
 
 /*
- * Sends {MessageType: type}, with `key` and its text unless that is NULL, and
- * waits for the answer: a dictionary, the caller's, or NULL and a cause.  A
+ * Sends `request`, a dictionary, which it frees, with MessageType: type added,
+ * and waits for the answer: a dictionary, the caller's, or NULL and a cause.  A
  * Result other than 0 is a cause, too.
  */
-plist_t control_ask(struct control *c, const char *type, const char *key,
-    const char *text, struct cause *why);
+plist_t control_ask(struct control *c, const char *type, plist_t request,
+    struct cause *why);
 
 /*
  * After Watch has been answered: the next event, the caller's.  Waits for it as

@@ -13,12 +13,14 @@
 #include "wire/admin.h"
 
 struct options {
-	const char *address; /* NULL: not given */
+	const char *address; /* NULL: not given, as below */
+	const char *file;
 	bool json, help, version;
 };
 
 static const struct option long_options[] = {
 	{ "control", required_argument, NULL, 'c' },
+	{ "file", required_argument, NULL, 'f' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -43,6 +45,8 @@ print_help(FILE *to)
 	      "                         usb: $" ADMIN_EXPORT_SOCKET_VARIABLE
 	      ", or\n"
 	      "                         " ADMIN_EXPORT_SOCKET_PATH ")\n"
+	      "  -f, --file FILE        scm policy test: ask FILE, not the "
+	      "daemon\n"
 	      "  -j, --json             JSON instead of columns\n"
 	      "  -h, --help             print this\n"
 	      "  -V, --version          print the version\n", to);
@@ -55,14 +59,17 @@ parse_options(struct options *o, int argc, char **argv, struct cause *why)
 {
 	int c;
 
-	*o = (struct options){ NULL, false, false, false };
+	*o = (struct options){ 0 };
 	opterr = 0;
 	optind = 1;
-	while ((c = getopt_long(argc, argv, ":c:jhV", long_options, NULL)) !=
+	while ((c = getopt_long(argc, argv, ":c:f:jhV", long_options, NULL)) !=
 	    -1)
 		switch (c) {
 		case 'c':
 			o->address = optarg;
+			break;
+		case 'f':
+			o->file = optarg;
 			break;
 		case 'j':
 			o->json = true;
@@ -100,7 +107,8 @@ find_address(struct sock_addr *out, const struct options *o,
 
 /* The command and its arguments; NULL and a cause. */
 static const struct command *
-find_command(int argc, char **argv, struct cause *why)
+find_command(const struct options *o, int argc, char **argv,
+    struct cause *why)
 {
 	const struct command *command;
 	const int args = argc - optind - 1;
@@ -110,7 +118,13 @@ find_command(int argc, char **argv, struct cause *why)
 		return NULL;
 	}
 	command = command_find(argv[optind], why);
-	if (command == NULL || args <= command->args_max)
+	if (command == NULL)
+		return NULL;
+	if (o->file != NULL && command->run != command_scm) {
+		cause_set(why, "'%s' takes no --file", command->name);
+		return NULL;
+	}
+	if (args <= command->args_max)
 		return command;
 	if (command->args_max == 0)
 		cause_set(why, "'%s' takes no argument", command->name);
@@ -175,11 +189,12 @@ ctl_main(int argc, char **argv, FILE *out, FILE *err)
 			fputs("muxctl " PACKAGE_VERSION "\n", out);
 		return finish_output(out, err, 0);
 	}
-	command = find_command(argc, argv, &why);
+	command = find_command(&o, argc, argv, &why);
 	if (command == NULL ||
 	    find_address(&c.address, &o, command->daemon, &why) < 0)
 		return usage_error(err, &why);
 	c.control.daemon = command->daemon->name;
 	c.json = o.json;
+	c.file = o.file;
 	return run(command, argv + optind + 1, &c, err);
 }

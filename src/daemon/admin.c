@@ -10,15 +10,14 @@
 
 #include "base/log.h"
 #include "config.h"
-#include "daemon/client.h"
+#include "daemon/admin_int.h"
 #include "daemon/logger.h"
 #include "daemon/snapshot.h"
-#include "wire/admin.h"
 
 /* ---- Rows ---- */
 
-static void
-set_uint(plist_t dict, const char *key, uint64_t value)
+void
+admin_set_uint(plist_t dict, const char *key, uint64_t value)
 {
 	plist_dict_set_item(dict, key, plist_new_uint(value));
 }
@@ -26,19 +25,19 @@ set_uint(plist_t dict, const char *key, uint64_t value)
 static void
 set_device_counters(plist_t dict, const struct snapshot_device *d)
 {
-	set_uint(dict, "ReadsInFlight", d->reads_in_flight);
-	set_uint(dict, "WritesInFlight", d->writes_in_flight);
-	set_uint(dict, "RxReads", d->rx_reads);
-	set_uint(dict, "RxEmptyReads", d->rx_empty_reads);
-	set_uint(dict, "RxPackets", d->rx_packets);
-	set_uint(dict, "RxBytes", d->rx_bytes);
-	set_uint(dict, "RxMalformed", d->rx_malformed);
-	set_uint(dict, "RxStray", d->rx_stray);
-	set_uint(dict, "RxStalls", d->rx_stalls);
-	set_uint(dict, "TxPackets", d->tx_packets);
-	set_uint(dict, "TxBytes", d->tx_bytes);
-	set_uint(dict, "TxZLPs", d->tx_zlps);
-	set_uint(dict, "TxAcks", d->tx_acks);
+	admin_set_uint(dict, "ReadsInFlight", d->reads_in_flight);
+	admin_set_uint(dict, "WritesInFlight", d->writes_in_flight);
+	admin_set_uint(dict, "RxReads", d->rx_reads);
+	admin_set_uint(dict, "RxEmptyReads", d->rx_empty_reads);
+	admin_set_uint(dict, "RxPackets", d->rx_packets);
+	admin_set_uint(dict, "RxBytes", d->rx_bytes);
+	admin_set_uint(dict, "RxMalformed", d->rx_malformed);
+	admin_set_uint(dict, "RxStray", d->rx_stray);
+	admin_set_uint(dict, "RxStalls", d->rx_stalls);
+	admin_set_uint(dict, "TxPackets", d->tx_packets);
+	admin_set_uint(dict, "TxBytes", d->tx_bytes);
+	admin_set_uint(dict, "TxZLPs", d->tx_zlps);
+	admin_set_uint(dict, "TxAcks", d->tx_acks);
 }
 
 static plist_t
@@ -46,7 +45,7 @@ device_row(const struct snapshot_device *d)
 {
 	plist_t dict = plist_new_dict();
 
-	set_uint(dict, "ID", d->id);
+	admin_set_uint(dict, "ID", d->id);
 	admin_set_text(dict, "UDID", d->udid);
 	admin_set_text(dict, "Source", d->source);
 	admin_set_text(dict, "Key", d->key);
@@ -55,15 +54,15 @@ device_row(const struct snapshot_device *d)
 	admin_set_text(dict, "State", d->state);
 	admin_set_text(dict, "Step", d->step);
 	admin_set_text(dict, "Trouble", d->trouble);
-	set_uint(dict, "Attempts", d->attempts);
-	set_uint(dict, "ProductID", d->product);
-	set_uint(dict, "LocationID", d->location);
-	set_uint(dict, "Speed", d->speed);
-	set_uint(dict, "Configuration", d->configuration);
-	set_uint(dict, "Interface", d->interface);
-	set_uint(dict, "Mode", d->mode);
-	set_uint(dict, "MuxVersion", (uint64_t)d->mux_version);
-	set_uint(dict, "Connections", d->connections);
+	admin_set_uint(dict, "Attempts", d->attempts);
+	admin_set_uint(dict, "ProductID", d->product);
+	admin_set_uint(dict, "LocationID", d->location);
+	admin_set_uint(dict, "Speed", d->speed);
+	admin_set_uint(dict, "Configuration", d->configuration);
+	admin_set_uint(dict, "Interface", d->interface);
+	admin_set_uint(dict, "Mode", d->mode);
+	admin_set_uint(dict, "MuxVersion", (uint64_t)d->mux_version);
+	admin_set_uint(dict, "Connections", d->connections);
 	set_device_counters(dict, d);
 	return dict;
 }
@@ -73,22 +72,22 @@ client_row(const struct snapshot_client *c)
 {
 	plist_t dict = plist_new_dict();
 
-	set_uint(dict, "Number", c->number);
+	admin_set_uint(dict, "Number", c->number);
 	admin_set_text(dict, "Phase", c->phase);
-	set_uint(dict, "PID", (uint64_t)c->pid);
+	admin_set_uint(dict, "PID", (uint64_t)c->pid);
 	admin_set_text(dict, "Program", c->program);
 	if (c->device_id == 0)
 		return dict;
-	set_uint(dict, "DeviceID", c->device_id);
+	admin_set_uint(dict, "DeviceID", c->device_id);
 	admin_set_text(dict, "UDID", c->udid);
-	set_uint(dict, "SourcePort", c->sport);
-	set_uint(dict, "Port", c->dport);
-	set_uint(dict, "RxBytes", c->rx_bytes);
-	set_uint(dict, "TxBytes", c->tx_bytes);
-	set_uint(dict, "InFlight", c->in_flight);
-	set_uint(dict, "Window", c->window);
-	set_uint(dict, "Held", c->held);
-	set_uint(dict, "Queued", c->queued);
+	admin_set_uint(dict, "SourcePort", c->sport);
+	admin_set_uint(dict, "Port", c->dport);
+	admin_set_uint(dict, "RxBytes", c->rx_bytes);
+	admin_set_uint(dict, "TxBytes", c->tx_bytes);
+	admin_set_uint(dict, "InFlight", c->in_flight);
+	admin_set_uint(dict, "Window", c->window);
+	admin_set_uint(dict, "Held", c->held);
+	admin_set_uint(dict, "Queued", c->queued);
 	return dict;
 }
 
@@ -98,25 +97,24 @@ daemon_row(const struct snapshot *s)
 	plist_t dict = plist_new_dict();
 
 	admin_set_text(dict, "Version", PACKAGE_VERSION);
-	set_uint(dict, "PID", (uint64_t)getpid());
-	set_uint(dict, "UptimeMS", s->uptime_ms);
+	admin_set_uint(dict, "PID", (uint64_t)getpid());
+	admin_set_uint(dict, "UptimeMS", s->uptime_ms);
 	admin_set_text(dict, "LogLevel", log_level_name(log_get_level()));
-	set_uint(dict, "LogDropped", logger_dropped());
-	set_uint(dict, "Workers", s->workers);
-	set_uint(dict, "WorkersParked", s->parked);
+	admin_set_uint(dict, "LogDropped", logger_dropped());
+	admin_set_uint(dict, "Workers", s->workers);
+	admin_set_uint(dict, "WorkersParked", s->parked);
 	return dict;
 }
 
 /* ---- Answers ---- */
 
-static bool
-send_result(struct client *c, uint32_t tag, uint32_t number)
-    RUNS_ON(on_worker)
+bool
+admin_send_result(struct client *c, uint32_t tag, uint32_t number)
 {
 	plist_t dict = plist_new_dict();
 
 	admin_set_text(dict, "MessageType", "Result");
-	set_uint(dict, "Number", number);
+	admin_set_uint(dict, "Number", number);
 	return client_send(c, admin_frame(tag, dict));
 }
 
@@ -130,7 +128,7 @@ send_status(struct client *c, uint32_t tag) RUNS_ON(on_worker)
 	client_ask(c);
 	s = c->ask.snapshot;
 	if (s == NULL)
-		return send_result(c, tag, ENOMEM);
+		return admin_send_result(c, tag, ENOMEM);
 	dict = plist_new_dict();
 	devices = plist_new_array();
 	clients = plist_new_array();
@@ -155,11 +153,11 @@ change_log_level(struct client *c, uint32_t tag, const char *name)
 		const int level = log_level_parse(name);
 
 		if (level < 0)
-			return send_result(c, tag, EINVAL);
+			return admin_send_result(c, tag, EINVAL);
 		log_set_level((enum log_level)level);
 		log_emit(LOG_LEVEL_NOTICE, "%s: log level is %s now", c->name,
 		    log_level_name((enum log_level)level));
-		return send_result(c, tag, 0);
+		return admin_send_result(c, tag, 0);
 	}
 	dict = plist_new_dict();
 	admin_set_text(dict, "Level", log_level_name(log_get_level()));
@@ -171,7 +169,7 @@ rescan(struct client *c, uint32_t tag) RUNS_ON(on_worker)
 {
 	c->ask.kind = ASK_RESCAN;
 	client_ask(c);
-	return send_result(c, tag, 0);
+	return admin_send_result(c, tag, 0);
 }
 
 /* ---- Watching ---- */
@@ -181,11 +179,11 @@ watched_device(const struct client_device *d)
 {
 	plist_t dict = plist_new_dict();
 
-	set_uint(dict, "ID", d->id);
+	admin_set_uint(dict, "ID", d->id);
 	admin_set_text(dict, "UDID", d->udid);
-	set_uint(dict, "ProductID", d->product_id);
-	set_uint(dict, "LocationID", d->location);
-	set_uint(dict, "Speed", d->speed);
+	admin_set_uint(dict, "ProductID", d->product_id);
+	admin_set_uint(dict, "LocationID", d->location);
+	admin_set_uint(dict, "Speed", d->speed);
 	return dict;
 }
 
@@ -215,7 +213,7 @@ send_event(struct client *c, const struct msg_notice *n) RUNS_ON(on_worker)
 		admin_set_text(dict, "Source", n->source);
 		admin_set_text(dict, "Key", n->key);
 	} else {
-		set_uint(dict, "DeviceID", n->device.id);
+		admin_set_uint(dict, "DeviceID", n->device.id);
 		admin_set_text(dict, "UDID", n->device.udid);
 	}
 	if (n->kind != NOTICE_PAIRED)
@@ -244,7 +242,7 @@ watch(struct client *c, uint32_t tag) RUNS_ON(on_worker)
 	c->ask.kind = ASK_LISTEN;
 	memset(&c->ask.info, 0, sizeof c->ask.info);
 	client_ask(c);
-	alive = send_result(c, tag, 0) && send_present(c);
+	alive = admin_send_result(c, tag, 0) && send_present(c);
 	while (alive && !c->stopped) {
 		struct msg *m = client_next_message(c);
 		short revents;
@@ -273,18 +271,20 @@ serve_request(struct client *c, uint32_t tag, plist_t request)
 	    request != NULL ? admin_text(request, "MessageType") : NULL;
 
 	if (type == NULL)
-		return send_result(c, tag, USBMUX_BAD_COMMAND);
+		return admin_send_result(c, tag, USBMUX_BAD_COMMAND);
 	if (strcmp(type, "Status") == 0)
 		return send_status(c, tag);
 	if (strcmp(type, "LogLevel") == 0)
 		return change_log_level(c, tag, admin_text(request, "Level"));
 	if (strcmp(type, "Rescan") == 0)
 		return rescan(c, tag);
+	if (strncmp(type, "SCM", 3) == 0)
+		return admin_serve_scm(c, tag, type, request);
 	if (strcmp(type, "Watch") == 0) {
 		watch(c, tag);
 		return false;
 	}
-	return send_result(c, tag, USBMUX_BAD_COMMAND);
+	return admin_send_result(c, tag, USBMUX_BAD_COMMAND);
 }
 
 void

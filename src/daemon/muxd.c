@@ -21,6 +21,8 @@
 #include "daemon/process.h"
 #include "daemon/records.h"
 #include "daemon/roles.h"
+#include "daemon/scm_audit.h"
+#include "daemon/scm_settings.h"
 #include "daemon/sockets.h"
 #include "usb/transport.h"
 
@@ -33,6 +35,8 @@ struct muxd {
 	struct usb_source *sources[OPTIONS_SERVERS_MAX + 1];
 	size_t source_count;
 	struct records *records;
+	struct scm_store scm;
+	bool has_scm; /* the store is made */
 	struct manager *manager;
 };
 
@@ -100,12 +104,67 @@ start_logger(const struct options *o, struct cause *why) RUNS_ON(on_main)
 {
 	const enum log_level level = (enum log_level)(LOG_LEVEL_NOTICE +
 	    (o->verbosity > 3 ? 3 : o->verbosity));
+	enum logger_sink sink =
+	    o->foreground ? LOGGER_STDERR : LOGGER_SYSLOG;
 
-	log_set_level(level);
 	if (o->logfile != NULL)
-		return logger_start(LOGGER_FILE, o->logfile, why);
-	return logger_start(o->foreground ? LOGGER_STDERR : LOGGER_SYSLOG,
-	    NULL, why);
+		sink = LOGGER_FILE;
+	log_set_level(level);
+	if (scm_audit_start(o->scm_audit, SCM_AUDIT_FILE_MAX, why) < 0)
+		return -1;
+	if (logger_start(sink, o->logfile, why) == 0)
+		return 0;
+	scm_audit_stop();
+	return -1;
+}
+
+static void
+stop_logger(void) RUNS_ON(on_main)
+{
+	logger_stop();
+	scm_audit_stop();
+}
+
+/* ---- Devices' sockets ---- */
+
+/*
+ * A fault in the file, or none, is no reason not to start: phones need nothing
+ * of it, and other devices may connect to nothing then.  0, or -1 and a cause.
+ */
+static int
+load_scm(struct muxd *d, struct cause *why)
+{
+	const struct options *o = &d->options;
+	struct scm_settings *s = scm_settings_load(o->scm_conf, why);
+
+	if (s == NULL) {
+		log_error("%s; until that is mended, devices may connect to "
+		    "nothing", why->text);
+		s = scm_settings_empty(o->scm_conf);
+	} else if (!s->has_file) {
+		log_at(o->scm_conf_named ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+		    "%s: there is no such file; devices may connect to "
+		    "nothing", o->scm_conf);
+	}
+	if (s == NULL)
+		return cause_set(why, "no memory to start with");
+	scm_store_init(&d->scm, s);
+	d->has_scm = true;
+	return 0;
+}
+
+/* What cannot be read changes nothing. */
+static void
+reload_scm(const struct muxd *d)
+{
+	struct cause why;
+	struct scm_settings *s =
+	    scm_settings_load(d->options.scm_conf, &why);
+
+	if (s != NULL)
+		manager_scm_loaded(d->manager, s);
+	else
+		log_error("%s; what was in force stays so", why.text);
 }
 
 /* ---- What the manager calls, on its thread ---- */
@@ -148,6 +207,7 @@ start_manager(struct muxd *d, struct cause *why) RUNS_ON(on_main)
 		.sources = d->sources,
 		.source_count = d->source_count,
 		.records = d->records,
+		.scm = &d->scm,
 		.wanted_mode = d->options.wanted_mode,
 		.exit_if_idle = d->options.exit_if_idle,
 		.idle_ms = d->options.idle_ms,
@@ -189,6 +249,7 @@ serve_signals(const struct muxd *d) RUNS_ON(on_main)
 		switch (number) {
 		case SIGHUP:
 			logger_reopen();
+			reload_scm(d);
 			break;
 		case SIGUSR1:
 			if (d->options.exit_if_idle)
@@ -222,6 +283,8 @@ release(struct muxd *d)
 		d->sources[i]->ops->free(d->sources[i]);
 	if (d->records != NULL)
 		records_close(d->records);
+	if (d->has_scm)
+		scm_store_fini(&d->scm);
 	if (d->pidfile_fd >= 0)
 		process_drop_pidfile(d->pidfile_fd, d->options.pidfile);
 }
@@ -257,13 +320,14 @@ run(struct muxd *d, struct cause *why) RUNS_ON(on_main)
 
 	if (start_logger(&d->options, why) < 0)
 		return -1;
-	if (open_sources(d, why) < 0 || start_manager(d, why) < 0) {
-		logger_stop();
+	if (load_scm(d, why) < 0 || open_sources(d, why) < 0 ||
+	    start_manager(d, why) < 0) {
+		stop_logger();
 		return -1;
 	}
 	manager_on_end(d->manager, manager_ended, NULL);
 	if (manager_start(d->manager, why) < 0) {
-		logger_stop();
+		stop_logger();
 		return -1;
 	}
 	log_notice("muxd %s ready", PACKAGE_VERSION);
@@ -275,7 +339,7 @@ run(struct muxd *d, struct cause *why) RUNS_ON(on_main)
 	status = manager_wants_again(d->manager) ? MANAGER_AGAIN : 0;
 	log_notice("muxd ends%s",
 	    clean ? "" : "; a device did not let go in time");
-	logger_stop();
+	stop_logger();
 	if (!clean) {
 		/* A thread that is stuck in the kernel still uses all this. */
 		sockets_close(&d->sockets);

@@ -31,6 +31,9 @@ const char options_usage[] =
     "      --usbip HOST[:PORT]  also serve the phones of that USB/IP server;\n"
     "                         may be repeated (unix:PATH works, too)\n"
     "      --no-usb           leave the USB of this host alone\n"
+    "      --scm-conf FILE    what devices that open sockets may connect to\n"
+    "                         (" PATHS_SCM_CONF ")\n"
+    "      --scm-audit FILE   account of their connections, instead of the log\n"
     "  -n, --disable-hotplug  look for phones at the start and on SIGUSR2 only\n"
     "  -z, --enable-exit      exit when nobody has been there for a while\n"
     "      --idle-time SECONDS  how long that is (10)\n"
@@ -47,6 +50,8 @@ enum {
 	OPT_NO_USB,
 	OPT_CONTROL,
 	OPT_IDLE_TIME,
+	OPT_SCM_CONF,
+	OPT_SCM_AUDIT,
 };
 
 static const struct option long_options[] = {
@@ -70,6 +75,8 @@ static const struct option long_options[] = {
 	{ "no-usb", no_argument, NULL, OPT_NO_USB },
 	{ "control", required_argument, NULL, OPT_CONTROL },
 	{ "idle-time", required_argument, NULL, OPT_IDLE_TIME },
+	{ "scm-conf", required_argument, NULL, OPT_SCM_CONF },
+	{ "scm-audit", required_argument, NULL, OPT_SCM_AUDIT },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -177,6 +184,13 @@ take_option(struct options *o, int c, const char *value, struct cause *why)
 	case OPT_CONTROL:
 		o->control = none_is_null(value);
 		break;
+	case OPT_SCM_CONF:
+		o->scm_conf = value;
+		o->scm_conf_named = true;
+		break;
+	case OPT_SCM_AUDIT:
+		o->scm_audit = none_is_null(value);
+		break;
 	}
 	return 0;
 }
@@ -205,6 +219,7 @@ options_parse(struct options *o, int argc, char **argv, struct cause *why)
 		.config_dir = PATHS_RECORDS_DIR,
 		.pidfile = PATHS_PIDFILE,
 		.control = ADMIN_SOCKET_PATH,
+		.scm_conf = PATHS_SCM_CONF,
 		.wanted_mode = 1,
 		.idle_ms = IDLE_MS,
 	};

@@ -41,6 +41,9 @@ struct options {
 	size_t usbip_count;
 	bool no_usb;
 	const char *control; /* NULL: none */
+	const char *scm_conf;
+	bool scm_conf_named; /* by --scm-conf: it is expected to be there */
+	const char *scm_audit; /* NULL: the log */
 	int wanted_mode; /* of USBMUXD_DEFAULT_DEVICE_MODE, 1 without it */
 };
 

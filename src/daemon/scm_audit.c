@@ -288,7 +288,7 @@ begin_line(struct scm_audit *a, struct text *t, enum decision d, uint32_t sock,
 	add(t, "%s device=%" PRIu32 " socket=%" PRIu32, decision_names[d],
 	    a->device, sock);
 	if (protocol == SCM_TCP || protocol == SCM_UDP)
-		add(t, " protocol=%s", protocol == SCM_UDP ? "udp" : "tcp");
+		add(t, " protocol=%s", scm_protocol_name(protocol));
 	else
 		add(t, " protocol=%u", protocol);
 	return true;

@@ -37,6 +37,19 @@ next_rule(const struct scm_policy *p, const struct scm_rule *r,
 	return r;
 }
 
+const char *
+scm_protocol_name(uint16_t protocol)
+{
+	return protocol == SCM_TCP ? "tcp" : protocol == SCM_UDP ? "udp" : "?";
+}
+
+bool
+scm_protocol_parse(uint16_t *out, const char *text)
+{
+	*out = strcmp(text, "udp") == 0 ? SCM_UDP : SCM_TCP;
+	return strcmp(text, scm_protocol_name(*out)) == 0;
+}
+
 bool
 scm_policy_serves(const struct scm_policy *p, const struct scm_identity *who,
     uint8_t interface_class, uint8_t interface_subclass,

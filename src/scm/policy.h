@@ -44,6 +44,11 @@ struct scm_identity {
  * False: it is none of these. */
 bool scm_identity_parse(struct scm_identity *out, const char *text);
 
+/* "tcp" and "udp", as rules name them; "?" for others. */
+const char *scm_protocol_name(uint16_t protocol);
+/* False: it is neither. */
+bool scm_protocol_parse(uint16_t *out, const char *text);
+
 /* The device has an interface of this class: is it to be served by SCM?
  * ff/ab/00 is, and what a rule names. */
 bool scm_policy_serves(const struct scm_policy *p,

@@ -20,6 +20,15 @@
  *	LogLevel	Level (name)	Result 0, or 22 for an unknown name;
  *					without Level: Level, the current one
  *	Rescan		-		Result 0
+ *	SCM		-		Settings, Audit, Devices, Sockets
+ *					(below)
+ *	SCMReload	-		Settings' keys; and Fault, when the file
+ *					has one, and nothing has changed
+ *	SCMJudge	Device, Address, Protocol (texts), Port
+ *					Allowed (a boolean), Path and Rule (its
+ *					line, 0: none), Judged (the address that
+ *					decided), Special, Form (words of
+ *					scm.conf(5), or ""), Text; or Result 22
  *	(other)				Result 1
  *
  * `Result` is {MessageType: "Result", Number}.
@@ -39,6 +48,19 @@
  * RxBytes (phone to client), TxBytes, InFlight (sent, not acknowledged by the
  * phone), Window (bytes that the phone takes beyond that), Held (received, not
  * yet taken by the client), Queued (frames on their way to the bus).
+ *
+ * Of devices that open sockets (scm(7)): Settings are Path, HasFile (a boolean),
+ * Rules, Addresses (of this host).  Audit counts since the start: Allowed and
+ * Denied, of which AllowedSpecial and DeniedSpecial are about special addresses,
+ * Limited, and Dropped (lines).  Devices: ID, Serial, Key, State, VendorID,
+ * ProductID, Dialect, Interrupts (a boolean), Sockets (at present), Held (bytes
+ * that wait for peers), RxBytes (from the device), TxBytes, Opened (sockets),
+ * OpenRefused, Connected, ConnectFailed, Refused (CONNECTs, by the policy), Lost
+ * (sockets, by a fault), Messages, Violations, Splits, LimitSockets,
+ * LimitConnects and LimitBytes (a second), LimitBuffered, LimitConnectMS,
+ * LimitIdleMS.  Sockets: DeviceID, Socket (the device's number), Protocol (tcp,
+ * udp), State, Address and Port (of the peer; "" and 0: none), RxBytes, TxBytes,
+ * Held, Outstanding (WRITEs to the device under way), AgeMS.
  *
  * usbexportd has a control socket of the same kind, with these:
  *

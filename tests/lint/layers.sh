@@ -20,7 +20,7 @@ may_include() {
 	phone)	echo base actor wire usbip ;;
 	virtual) echo base actor wire usbip usbnet phone ;;
 	client)	echo base actor wire ;;
-	ctl)	echo base actor wire client ;;
+	ctl)	echo base actor wire scm client ;;
 	relay)	echo base actor wire client ;;
 	*)	return 1 ;;
 	esac
