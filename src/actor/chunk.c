@@ -68,6 +68,7 @@ chunk_take(struct chunk_pool *pool)
 	}
 	c->more = NULL;
 	c->offset = c->len = 0;
+	c->pipe = 0;
 	return c;
 }
 

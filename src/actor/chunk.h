@@ -32,6 +32,7 @@ struct chunk {
 	struct chunk_pool *pool;
 	uint32_t offset;      /* where the bytes of interest begin */
 	uint32_t len;         /* and how many they are, from `offset` */
+	uint8_t pipe;         /* which one filled it: the transport's number */
 	/* Of a packet's first chunk, for the worker: what the device protocol
 	 * found in the headers that lie before `offset`. */
 	uint32_t packet_len;  /* payload bytes of the whole chain */

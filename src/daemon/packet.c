@@ -41,8 +41,11 @@ packet_new(uint32_t capacity)
 	p->tx.msg.type = MSG_PACKET;
 	p->tx.done = packet_done;
 	p->tx.data = p->bytes;
+	p->tx.interrupt = false;
 	p->device = NULL;
 	p->route = NULL;
+	p->conn = NULL;
+	p->flow = NULL;
 	p->upload = p->reply = false;
 	p->counted = 0;
 	p->capacity = capacity;

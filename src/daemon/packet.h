@@ -15,8 +15,10 @@
 
 #include "usb/transport.h"
 
-struct route;
 struct device;
+struct flow;
+struct route;
+struct scm_conn;
 
 /* Bytes in front of the payload: a version-2 mux header and a TCP header.  The
  * other device protocols need less. */
@@ -27,6 +29,10 @@ struct packet {
 	struct device *device; /* on whose writer's queue it is */
 	/* Of the connection that it belongs to, a reference; NULL: none. */
 	struct route *route;
+	/* Of a socket of the other protocol, a reference on which the maker's
+	 * done() gives back; its flow, or NULL. */
+	struct scm_conn *conn;
+	struct flow *flow;
 	bool upload;          /* holds a credit of the connection, which gets
 			       * the buffer back */
 	uint32_t counted;     /* credit of the device's writer that it holds */

@@ -3,12 +3,14 @@
 #define MUXD_USB_BRINGUP_H
 
 /*
- * From an opened transport to a claimed mux interface: mode, configuration,
- * claim, serial number.  Every step has a time limit; a step that fails ends
+ * From an opened transport to a claimed interface: of a phone's mux by mode,
+ * configuration, claim, serial number; another one by serial number,
+ * configuration, claim.  Every step has a time limit; a step that fails ends
  * the attempt with a sentence that names the step.
  */
 
 #include "base/cause.h"
+#include "usb/descriptors.h"
 #include "usb/transport.h"
 
 /* The steps, in the order in which they happen; for log and muxctl. */
@@ -48,5 +50,14 @@ typedef void usb_step_hook(void *arg, enum usb_step step);
 int usb_bring_up(struct transport *t, const struct usb_ident *ident,
     int wanted_mode, bool anew, usb_step_hook *hook, void *hook_arg,
     struct usb_phone *out, struct cause *why);
+
+/*
+ * The same for an interface that `fits`, in the configuration that is set, or if
+ * that has none, in the first that has one.  `fits` is asked when out->udid is
+ * known: the serial number, or "" of a device without one.
+ */
+int usb_bring_up_function(struct transport *t, const struct usb_ident *ident,
+    usb_class_fits *fits, void *arg, bool anew, usb_step_hook *hook,
+    void *hook_arg, struct usb_phone *out, struct cause *why);
 
 #endif

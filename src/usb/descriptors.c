@@ -10,6 +10,7 @@
 #define ENDPOINT_NUMBER 0x0f
 #define TRANSFER_TYPE 0x03
 #define TRANSFER_BULK 0x02
+#define TRANSFER_INTERRUPT 0x03
 #define MAX_PACKET_BITS 0x07ff
 
 int
@@ -130,35 +131,163 @@ read_endpoint(struct reader *r, struct open_interface *i)
 	}
 }
 
+/* The reader over what follows a configuration's head; false: there is no
+ * configuration. */
+static bool
+open_configuration(struct reader *all, struct usb_configuration *out,
+    const void *bytes, size_t len)
+{
+	uint16_t total;
+
+	*all = reader_over(bytes, len);
+	if (!read_configuration_head(all, out, &total))
+		return false;
+	if (total < len)
+		all->end = (const uint8_t *)bytes + total;
+	return true;
+}
+
+/* The type of the next descriptor, and a reader over what follows that; 0 at the
+ * end or at the first damage. */
+static uint8_t
+next_descriptor(struct reader *all, struct reader *one)
+{
+	const uint8_t size = reader_left(all) >= 2 ? all->at[0] : 0;
+	const uint8_t *bytes = size < 2 ? NULL : read_bytes(all, size);
+
+	if (bytes == NULL)
+		return 0;
+	*one = reader_over(bytes + 2, size - 2u);
+	return bytes[1];
+}
+
 int
 usb_configuration_parse(struct usb_configuration *out, const void *bytes,
     size_t len)
 {
-	struct reader all = reader_over(bytes, len);
 	struct open_interface i = { 0 };
-	uint16_t total;
+	struct reader all, r;
+	uint8_t type;
 
-	if (!read_configuration_head(&all, out, &total))
+	if (!open_configuration(&all, out, bytes, len))
 		return -1;
-	if (total < len)
-		all.end = (const uint8_t *)bytes + total;
-	while (reader_left(&all) >= 2) {
-		const uint8_t size = all.at[0];
-		const uint8_t *one = size < 2 ? NULL : read_bytes(&all, size);
-		struct reader r;
-
-		if (one == NULL)
-			break;
-		r = reader_over(one + 2, size - 2u);
-		if (one[1] == USB_DESCRIPTOR_INTERFACE) {
+	while ((type = next_descriptor(&all, &r)) != 0) {
+		if (type == USB_DESCRIPTOR_INTERFACE) {
 			close_interface(out, &i);
 			read_interface(&r, out, &i);
-		} else if (one[1] == USB_DESCRIPTOR_ENDPOINT) {
+		} else if (type == USB_DESCRIPTOR_ENDPOINT) {
 			read_endpoint(&r, &i);
 		}
 	}
 	close_interface(out, &i);
 	return 0;
+}
+
+/* ---- An interface that somebody has asked for ---- */
+
+struct open_function {
+	bool fits;
+	/* How many there are of each kind; saturates, many are as wrong as
+	 * two. */
+	uint8_t bulk_in, bulk_out, interrupt_in, interrupt_out;
+	struct usb_pipes pipes;
+	uint8_t interface;
+};
+
+static void
+read_function(struct reader *r, struct open_function *f, usb_class_fits *fits,
+    void *arg)
+{
+	struct usb_class c;
+	uint8_t alternate;
+
+	memset(f, 0, sizeof *f);
+	f->interface = read_u8(r);
+	alternate = read_u8(r);
+	read_u8(r); /* bNumEndpoints: they are counted */
+	c.base = read_u8(r);
+	c.sub = read_u8(r);
+	c.protocol = read_u8(r);
+	f->fits = !r->bad && alternate == 0 && fits(arg, &c);
+}
+
+static void
+count_one(uint8_t *count)
+{
+	if (*count < 2)
+		++*count;
+}
+
+static void
+read_function_endpoint(struct reader *r, struct open_function *f)
+{
+	const uint8_t address = read_u8(r);
+	const uint8_t type = read_u8(r) & TRANSFER_TYPE;
+	const uint16_t max_packet = read_le16(r) & MAX_PACKET_BITS;
+	const uint8_t interval = read_u8(r);
+	const bool in = (address & ENDPOINT_IN) != 0;
+
+	if (r->bad || (address & ENDPOINT_NUMBER) == 0 || max_packet == 0)
+		return;
+	if (type == TRANSFER_BULK && in) {
+		count_one(&f->bulk_in);
+		f->pipes.in = address & (ENDPOINT_IN | ENDPOINT_NUMBER);
+	} else if (type == TRANSFER_BULK) {
+		count_one(&f->bulk_out);
+		f->pipes.out = address & ENDPOINT_NUMBER;
+		f->pipes.max_packet = max_packet;
+	} else if (type == TRANSFER_INTERRUPT && in) {
+		count_one(&f->interrupt_in);
+		f->pipes.interrupt_in =
+		    address & (ENDPOINT_IN | ENDPOINT_NUMBER);
+		f->pipes.interrupt_in_packet = max_packet;
+		f->pipes.interrupt_in_interval = interval;
+	} else if (type == TRANSFER_INTERRUPT) {
+		count_one(&f->interrupt_out);
+		f->pipes.interrupt_out = address & ENDPOINT_NUMBER;
+		f->pipes.interrupt_out_packet = max_packet;
+		f->pipes.interrupt_out_interval = interval;
+	}
+}
+
+/* The interface is complete: is it the one? */
+static bool
+close_function(struct open_function *f)
+{
+	if (!f->fits || f->bulk_in != 1 || f->bulk_out != 1)
+		return false;
+	if (f->interrupt_in != 1 || f->interrupt_out != 1)
+		f->pipes = (struct usb_pipes){ .in = f->pipes.in,
+			.out = f->pipes.out,
+			.max_packet = f->pipes.max_packet };
+	return true;
+}
+
+bool
+usb_function_find(struct usb_function *out, const void *bytes, size_t len,
+    usb_class_fits *fits, void *arg)
+{
+	struct usb_configuration head;
+	struct open_function f = { 0 };
+	struct reader all, r;
+	uint8_t type;
+
+	if (!open_configuration(&all, &head, bytes, len))
+		return false;
+	while ((type = next_descriptor(&all, &r)) != 0) {
+		if (type == USB_DESCRIPTOR_ENDPOINT)
+			read_function_endpoint(&r, &f);
+		if (type != USB_DESCRIPTOR_INTERFACE)
+			continue;
+		if (close_function(&f))
+			break;
+		read_function(&r, &f, fits, arg);
+	}
+	*out = (struct usb_function){ .configuration = head.value,
+		.interfaces = head.interfaces,
+		.interface = f.interface,
+		.pipes = f.pipes };
+	return close_function(&f);
 }
 
 uint8_t

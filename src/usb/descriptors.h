@@ -60,6 +60,24 @@ struct usb_configuration {
 int usb_configuration_parse(struct usb_configuration *out, const void *bytes,
     size_t len);
 
+/* An interface of a configuration that somebody has asked for. */
+struct usb_function {
+	uint8_t configuration; /* bConfigurationValue */
+	uint8_t interfaces;    /* of that configuration */
+	uint8_t interface;
+	struct usb_pipes pipes; /* its intervals as bInterval */
+};
+typedef bool usb_class_fits(void *arg, const struct usb_class *c);
+
+/*
+ * The first interface of a configuration that fits and has one bulk endpoint in
+ * each direction, in its first setting.  An interrupt endpoint in each
+ * direction is taken note of, other endpoints are not.  Damage ends the
+ * parsing, as above.  False: there is none.
+ */
+bool usb_function_find(struct usb_function *out, const void *bytes, size_t len,
+    usb_class_fits *fits, void *arg);
+
 /* The mode (1..5) of a device with these configurations; 0 when they tell
  * nothing. */
 uint8_t usb_guess_mode(const struct usb_configuration *all, unsigned count);

@@ -27,6 +27,20 @@ usb_is_phone(uint16_t vendor, uint16_t product)
 	return false;
 }
 
+bool
+usb_is_wanted(struct usb_listener *l, const struct usb_ident *ident)
+{
+	return usb_is_phone(ident->vendor, ident->product) ||
+	    (l->wanted != NULL && l->wanted(l, ident));
+}
+
+void
+usb_ident_add_class(struct usb_ident *ident, struct usb_class c)
+{
+	if (ident->class_count < USB_CLASSES_MAX)
+		ident->classes[ident->class_count++] = c;
+}
+
 uint32_t
 usb_location(const struct usb_ident *ident)
 {

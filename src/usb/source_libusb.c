@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The phones on this host's USB.  Whatever happens (libusb's hotplug callback,
+ * The phones on this host's USB, and what else is wanted.  Whatever happens (libusb's hotplug callback,
  * the clock where there is none, a rescan), the answer is the same: look at the
  * list of devices and tell what is different.  So nothing depends on the order
  * or on the completeness of events, and nothing is done inside a callback.
@@ -25,8 +25,6 @@
 #define DOUBT_LOOKS 10
 /* libusb cannot wait for events this many times in a row: it never will. */
 #define FAULTS_MAX 10
-
-#define VENDOR_APPLE 0x05ac
 
 struct known {
 	struct known *next;
@@ -101,6 +99,42 @@ note_device(struct local_source *s, const struct usb_ident *ident,
 	l->arrived(l, &k->ident);
 }
 
+/* The interfaces of a configuration; their first settings tell what they are. */
+static void
+note_classes(const struct libusb_config_descriptor *c, struct usb_ident *ident)
+{
+	for (int i = 0; i < c->bNumInterfaces; i++) {
+		const struct libusb_interface_descriptor *d =
+		    c->interface[i].altsetting;
+
+		if (c->interface[i].num_altsetting > 0)
+			usb_ident_add_class(ident, (struct usb_class){
+				.base = d->bInterfaceClass,
+				.sub = d->bInterfaceSubClass,
+				.protocol = d->bInterfaceProtocol,
+			});
+	}
+}
+
+/* Phones are told by their vendor; of others libusb has the descriptors, where
+ * the system keeps them. */
+static bool
+is_wanted(libusb_device *device, struct usb_ident *ident,
+    struct usb_listener *l)
+{
+	if (usb_is_phone(ident->vendor, ident->product))
+		return true;
+	for (uint8_t i = 0; i < ident->configurations; i++) {
+		struct libusb_config_descriptor *c;
+
+		if (libusb_get_config_descriptor(device, i, &c) < 0)
+			continue;
+		note_classes(c, ident);
+		libusb_free_config_descriptor(c);
+	}
+	return usb_is_wanted(l, ident);
+}
+
 static void
 note_list(struct local_source *s, libusb_device **list, ssize_t count,
     struct usb_listener *l)
@@ -110,8 +144,7 @@ note_list(struct local_source *s, libusb_device **list, ssize_t count,
 	for (ssize_t i = 0; i < count; i++) {
 		struct usb_ident ident;
 
-		if (local_describe(list[i], &ident) &&
-		    usb_is_phone(ident.vendor, ident.product))
+		if (local_describe(list[i], &ident) && is_wanted(list[i], &ident, l))
 			note_device(s, &ident, l);
 	}
 	for (struct known **at = &s->known; *at != NULL;)
@@ -161,7 +194,7 @@ watch(struct local_source *s)
 	    libusb_hotplug_register_callback(s->ctx,
 		LIBUSB_HOTPLUG_EVENT_DEVICE_ARRIVED |
 		    LIBUSB_HOTPLUG_EVENT_DEVICE_LEFT,
-		0, VENDOR_APPLE, LIBUSB_HOTPLUG_MATCH_ANY,
+		0, LIBUSB_HOTPLUG_MATCH_ANY, LIBUSB_HOTPLUG_MATCH_ANY,
 		LIBUSB_HOTPLUG_MATCH_ANY, on_hotplug, s, NULL) == 0;
 }
 

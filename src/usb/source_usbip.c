@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The phones of a USB/IP server.  A server of ours pushes its list whenever it
+ * The phones of a USB/IP server, and what else is wanted.  A server of ours pushes its list whenever it
  * changes; any other is asked again every second.
  */
 
@@ -68,6 +68,9 @@ struct usbip_source {
 	bool told_limit; /* that PHONES_MAX is reached */
 	bool looked;     /* the first time */
 	uint32_t answered; /* of `rescans` */
+	/* The newest list: what is wanted of it may change. */
+	struct usbip_device_entry *list;
+	size_t list_count;
 	size_t failures; /* in a row */
 	/* ---- Of wait_for_bytes(), the monitor's too ---- */
 	bool is_between_lists; /* it may take as long as it likes */
@@ -173,6 +176,15 @@ ident_of(const struct usbip_device_entry *e)
 
 	snprintf(out.key, sizeof out.key, "%s", e->busid);
 	parse_ports(&out, e->busid);
+	if (usb_is_phone(e->vendor, e->product))
+		return out;
+	for (unsigned i = 0; i < e->interface_count &&
+	     i < USBIP_ENTRY_INTERFACES; i++)
+		usb_ident_add_class(&out, (struct usb_class){
+			.base = e->interfaces[i].interface_class,
+			.sub = e->interfaces[i].interface_subclass,
+			.protocol = e->interfaces[i].interface_protocol,
+		});
 	return out;
 }
 
@@ -200,22 +212,23 @@ note_left(struct usbip_source *s, struct known **at)
 }
 
 static void
-note_arrived(struct usbip_source *s, const struct usbip_device_entry *e)
+note_arrived(struct usbip_source *s, const struct usb_ident *ident,
+    uint32_t devnum)
 {
 	struct known *k;
 
 	if (s->known_count >= PHONES_MAX) {
 		if (!s->told_limit)
 			s->listener->trouble(s->listener,
-			    "has too many phones; not all are served");
+			    "has too many devices; not all are served");
 		s->told_limit = true;
 		return;
 	}
 	k = calloc(1, sizeof *k);
 	if (k == NULL)
 		return; /* the next list is another chance */
-	k->ident = ident_of(e);
-	k->devnum = e->address;
+	k->ident = *ident;
+	k->devnum = devnum;
 	k->seen = true;
 	k->next = s->known;
 	s->known = k;
@@ -226,8 +239,11 @@ note_arrived(struct usbip_source *s, const struct usbip_device_entry *e)
 static void
 note_entry(struct usbip_source *s, const struct usbip_device_entry *e)
 {
+	const struct usb_ident ident = ident_of(e);
 	struct known **at = &s->known, *k;
 
+	if (!usb_is_wanted(s->listener, &ident))
+		return;
 	while (*at != NULL && strcmp((*at)->ident.key, e->busid) != 0)
 		at = &(*at)->next;
 	k = *at;
@@ -241,7 +257,7 @@ note_entry(struct usbip_source *s, const struct usbip_device_entry *e)
 	/* In the same place, but with a new address: replugged meanwhile. */
 	if (k != NULL)
 		note_left(s, at);
-	note_arrived(s, e);
+	note_arrived(s, &ident, e->address);
 }
 
 /* A plain server leaves out of its list what is in use, by us too: that tells
@@ -257,17 +273,27 @@ drop_unseen(struct usbip_source *s)
 			at = &(*at)->next;
 }
 
+/* Tells what is different since the list was looked at last. */
 static void
-note_list(struct usbip_source *s, const struct usbip_device_entry *entries,
-    size_t count)
+look_at_list(struct usbip_source *s)
 {
 	for (struct known *k = s->known; k != NULL; k = k->next)
 		k->seen = false;
-	for (size_t i = 0; i < count; i++)
-		if (usb_is_phone(entries[i].vendor, entries[i].product) &&
-		    is_busid(entries[i].busid))
-			note_entry(s, &entries[i]);
+	for (size_t i = 0; i < s->list_count; i++)
+		if (is_busid(s->list[i].busid))
+			note_entry(s, &s->list[i]);
 	drop_unseen(s);
+}
+
+/* Takes `entries` over. */
+static void
+note_list(struct usbip_source *s, struct usbip_device_entry *entries,
+    size_t count)
+{
+	free(s->list);
+	s->list = entries;
+	s->list_count = count;
+	look_at_list(s);
 }
 
 /* ---- Watching ---- */
@@ -307,7 +333,7 @@ wait_for_bytes(void *arg, int fd)
 		if (pfd[1].revents != 0) {
 			waker_clear(s->waker);
 			if (s->is_between_lists) {
-				drop_unseen(s);
+				look_at_list(s);
 				answer_rescans(s);
 			}
 		}
@@ -372,7 +398,6 @@ take_lists(struct usbip_source *s, struct cause *why)
 		s->is_between_lists = true;
 		note_back(s);
 		note_list(s, entries, count);
-		free(entries);
 		answer_rescans(s);
 	}
 	close(fd);
@@ -481,6 +506,7 @@ do_free(struct usb_source *base)
 		s->known = k->next;
 		free(k);
 	}
+	free(s->list);
 	pthread_mutex_destroy(&s->lock);
 	waker_put(s->waker);
 	free(s);

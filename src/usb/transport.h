@@ -55,6 +55,14 @@ uint64_t usb_speed_bits(enum usb_speed speed);
 
 #define USB_PORTS_MAX 7
 
+/* What an interface is: bInterfaceClass and the two behind it. */
+struct usb_class {
+	uint8_t base, sub, protocol;
+};
+/* Interfaces of a device that are looked at, all its configurations together;
+ * the largest compound devices have about a dozen. */
+#define USB_CLASSES_MAX 32
+
 /* What a source knows of a device before anybody opens it. */
 struct usb_ident {
 	char key[64]; /* names it within its source: bus and port, or busid */
@@ -67,6 +75,10 @@ struct usb_ident {
 	uint16_t product;
 	uint16_t release; /* bcdDevice */
 	enum usb_speed speed;
+	/* Its interfaces, as far as the source is told: a USB/IP server names
+	 * those of the configuration that is set.  Of phones, none. */
+	uint8_t class_count;
+	struct usb_class classes[USB_CLASSES_MAX];
 };
 
 /*
@@ -88,6 +100,7 @@ struct tx {
 	uint32_t offset; /* where the frame begins in `data` */
 	uint32_t len;    /* its length in bytes, at least 1 */
 	bool zlp;        /* follow it with a zero-length packet */
+	bool interrupt;  /* by the interrupt OUT endpoint, which the device has */
 	uint8_t *data;
 };
 
@@ -99,11 +112,21 @@ struct usb_setup_packet {
 	uint16_t length;
 };
 
-/* The bulk pair that start() is to serve. */
+/* What start() is to serve: a bulk pair, and an interrupt pair if there is
+ * one. */
 struct usb_pipes {
 	uint8_t in;          /* endpoint address, bit 7 set */
 	uint8_t out;         /* endpoint address */
 	uint16_t max_packet; /* of the OUT endpoint */
+	uint8_t interrupt_in, interrupt_out; /* 0, both: none */
+	uint16_t interrupt_in_packet, interrupt_out_packet;
+	/* As a URB has them: frames, from high speed on microframes. */
+	uint16_t interrupt_in_interval, interrupt_out_interval;
+};
+/* In struct chunk: which of them a read came by. */
+enum usb_pipe {
+	USB_PIPE_BULK,
+	USB_PIPE_INTERRUPT,
 };
 
 struct transport {
@@ -152,7 +175,9 @@ struct transport_ops {
 	/*
 	 * Starts several 16 KiB reads on the IN pipe, each into a chunk of
 	 * `pool`.  How many is the transport's affair: fewer, down to one,
-	 * when memory runs short.  Reader's thread.
+	 * when memory runs short.  And two of one packet on the interrupt IN
+	 * endpoint; when that stalls, it is an error as any other.  Reader's
+	 * thread.
 	 */
 	int (*start)(struct transport *t, const struct usb_pipes *pipes,
 	    struct chunk_pool *pool);
@@ -160,12 +185,16 @@ struct transport_ops {
 	/*
 	 * Waits for the next completed read, and delivers the completions of
 	 * writes meanwhile.  1: *out is a chunk with `len` (0 .. CHUNK_SIZE)
-	 * bytes at offset 0, now the caller's; reads come in the order of the
-	 * bus.  0: interrupted, or `timeout_ms` (-1: none) are over; and, where
+	 * bytes at offset 0, now the caller's, and chunk->pipe says of which
+	 * pipe (enum usb_pipe); reads come in the order of the bus.  0: interrupted, or `timeout_ms` (-1: none) are over; and, where
 	 * write() does not block, writes have been completed.  Negative:
 	 * a usb_error; after a STALL the pipe has been cleared and reading may
 	 * go on, all else is final.  USB_ERROR_TAKEN comes within a second,
 	 * whether or not anything is sent.  Reader's thread.
+	 *
+	 * `out` NULL: the caller wants no more of the device for now.  Reads
+	 * that complete meanwhile stay with the transport, none is started, and
+	 * 0 is returned as soon as a write has been completed, too.
 	 */
 	int (*read)(struct transport *t, struct chunk **out, int timeout_ms);
 
@@ -213,6 +242,9 @@ struct usb_listener {
 	/* The source has a problem that is worth a line (server away), or is
 	 * well again; it goes on trying by itself. */
 	void (*trouble)(struct usb_listener *l, const char *text);
+	/* Whether such a device is to be told of, beside phones; NULL: none is.
+	 * May change between two looks.  */
+	bool (*wanted)(struct usb_listener *l, const struct usb_ident *ident);
 	/* A look at everything is over, and what it found has been told: the
 	 * first one (`rescans` is 0), and each that answers a rescan().  It
 	 * began after rescan() had been called `rescans` times in all.  A USB/IP
@@ -229,7 +261,8 @@ struct usb_source {
 struct usb_source_ops {
 	/*
 	 * Watches until quit(): reports each phone (vendor and product of
-	 * usb_is_phone()) that is there, and then what comes and goes.  The
+	 * usb_is_phone()) and each other device that is wanted() that is there,
+	 * and then what comes and goes.  What is not wanted any more leaves.  The
 	 * monitor's thread.  0, or -1 and a cause when watching is impossible
 	 * for good.
 	 */
@@ -252,6 +285,11 @@ struct usb_source_ops {
 /* Vendor and product of a phone, tablet, watch, TV, bridge or restore device
  * (reference: usbmux facts, section 1). */
 bool usb_is_phone(uint16_t vendor, uint16_t product);
+
+/* Whether a source tells its listener of the device. */
+bool usb_is_wanted(struct usb_listener *l, const struct usb_ident *ident);
+/* One interface more; beyond USB_CLASSES_MAX they are not noted. */
+void usb_ident_add_class(struct usb_ident *ident, struct usb_class c);
 
 /* The two sources.  NULL and a cause on failure. */
 struct usb_source *usb_source_libusb_new(bool hotplug, struct cause *why);

@@ -252,6 +252,7 @@ reap_all(struct local_transport *t)
 	int left;
 
 	local_reads_cancel(t);
+	local_events_cancel(t);
 	local_writes_cancel(t);
 	while (any_flying(t)) {
 		left = moment_poll_timeout(clock_now(), deadline);

@@ -31,6 +31,8 @@
  * 128 KiB 0.3 ms at SuperSpeed: time enough for a reader to be scheduled. */
 #define LOCAL_READS_HIGH 4
 #define LOCAL_READS_SUPER 8
+/* And of its interrupt endpoint, if it has one: one packet each. */
+#define LOCAL_EVENTS 2
 
 struct local_transport;
 
@@ -81,6 +83,9 @@ struct local_transport {
 	struct chunk_pool *pool; /* NULL before start() */
 	struct local_read reads[LOCAL_READS_SUPER];
 	int reads_flying;
+	struct local_read events[LOCAL_EVENTS]; /* of the interrupt endpoint */
+	uint16_t event_packet; /* 0: there is none */
+	bool holding; /* nothing more is wanted for now */
 	bool wrote; /* frames have been done since read() has returned */
 	struct chunk_list ready; /* completed */
 	bool stalled;  /* IN: no new reads until it is cleared */
@@ -93,7 +98,7 @@ struct local_transport {
 	struct moment check_at; /* the next one, not before that */
 
 	/* ---- Writing ---- */
-	uint8_t out;
+	uint8_t out, event_out;
 	/* Frames that found no memory wait here for the reader to submit them.
 	 * While there are any, the writer puts its frames behind them. */
 	struct queue parked;
@@ -148,7 +153,9 @@ int local_read(struct transport *t, struct chunk **out, int timeout_ms);
 /* Handles libusb's events, `timeout_ms` at most, or until the first.  False:
  * libusb cannot. */
 bool local_handle_events(struct local_transport *t, int timeout_ms);
+/* Of the bulk endpoint, and of the interrupt endpoint. */
 void local_reads_cancel(struct local_transport *t);
+void local_events_cancel(struct local_transport *t);
 /* Puts back the chunks that nobody took. */
 void local_reads_drop(struct local_transport *t);
 void local_reads_fini(struct local_transport *t);

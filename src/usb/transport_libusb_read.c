@@ -31,22 +31,20 @@ idle_read(struct local_transport *t)
 	return NULL;
 }
 
-/* One more read in flight.  False: not now. */
+/* Puts a read of `len` bytes in flight.  False: not now. */
 static bool
-submit_read(struct local_transport *t)
+submit_into(struct local_transport *t, struct local_read *r, int len)
 {
-	struct local_read *r = idle_read(t);
 	struct chunk *c = r != NULL ? chunk_take(t->pool) : NULL;
 	int error;
 
 	if (c == NULL)
 		return false;
 	r->transfer->buffer = c->data;
-	r->transfer->length = CHUNK_SIZE;
+	r->transfer->length = len;
 	error = local_submit(t, r->transfer);
 	if (error == 0) {
 		r->chunk = c;
-		count_reads(t, 1);
 		return true;
 	}
 	chunk_put(c);
@@ -56,16 +54,42 @@ submit_read(struct local_transport *t)
 	return false;
 }
 
+/* One more read in flight.  False: not now. */
+static bool
+submit_read(struct local_transport *t)
+{
+	if (!submit_into(t, idle_read(t), CHUNK_SIZE))
+		return false;
+	count_reads(t, 1);
+	return true;
+}
+
 /* As many reads as the device may have. */
 static void
 fill(struct local_transport *t)
 {
-	if (t->stopping || t->stalled || local_failure(t) != USB_OK)
+	if (t->stopping || t->stalled || t->holding ||
+	    local_failure(t) != USB_OK)
 		return;
 	read_budget_adjust(t->budget, &t->claim,
 	    t->claim.held - t->reads_flying);
 	while (t->reads_flying < t->claim.held && submit_read(t))
 		;
+}
+
+/* The same of the interrupt endpoint, whose reads are too small to count. */
+static void
+fill_events(struct local_transport *t)
+{
+	if (t->event_packet == 0 || t->stopping || t->holding ||
+	    local_failure(t) != USB_OK)
+		return;
+	for (int i = 0; i < LOCAL_EVENTS; i++) {
+		struct local_read *r = &t->events[i];
+
+		if (r->chunk == NULL)
+			submit_into(t, r, t->event_packet);
+	}
 }
 
 static void
@@ -100,12 +124,33 @@ read_done(struct libusb_transfer *x)
 	fill(t);
 }
 
+static void LIBUSB_CALL
+event_done(struct libusb_transfer *x)
+{
+	struct local_read *r = x->user_data;
+	struct local_transport *t = r->t;
+	struct chunk *c = r->chunk;
+	const int error = local_reap(t, x);
+
+	r->chunk = NULL;
+	t->unchecked = claim_mark_is_set(&t->mark);
+	c->pipe = USB_PIPE_INTERRUPT;
+	if (error == USB_OK || x->actual_length > 0)
+		append_ready(t, c, x->actual_length);
+	else
+		chunk_put(c);
+	if (error != USB_OK)
+		local_fail(t, error == USB_ERROR_STALL ? USB_ERROR_IO : error);
+	fill_events(t);
+}
+
 /* In this order: reads that were submitted before what follows was found well
  * fail when it ceases to be. */
 static int
 settle(struct local_transport *t)
 {
 	fill(t);
+	fill_events(t);
 	if (local_failure(t) != USB_OK)
 		return local_explain(t, local_failure(t));
 	claim_mark_set(&t->mark, t->key, t->configuration, t->claimed);
@@ -121,6 +166,25 @@ want(const struct local_transport *t)
 					   : LOCAL_READS_HIGH;
 }
 
+static bool
+make_events(struct local_transport *t, const struct usb_pipes *pipes)
+{
+	if (pipes->interrupt_in == 0)
+		return true;
+	for (int i = 0; i < LOCAL_EVENTS; i++) {
+		struct local_read *r = &t->events[i];
+
+		r->t = t;
+		r->transfer = libusb_alloc_transfer(0);
+		if (r->transfer == NULL)
+			return false;
+		libusb_fill_interrupt_transfer(r->transfer, t->handle,
+		    pipes->interrupt_in, NULL, 0, event_done, r, 0);
+	}
+	t->event_packet = pipes->interrupt_in_packet;
+	return true;
+}
+
 int
 local_start(struct transport *base, const struct usb_pipes *pipes,
     struct chunk_pool *pool)
@@ -128,6 +192,9 @@ local_start(struct transport *base, const struct usb_pipes *pipes,
 	struct local_transport *t = local_of(base);
 
 	t->out = pipes->out;
+	t->event_out = pipes->interrupt_out;
+	if (!make_events(t, pipes))
+		return USB_ERROR_NO_MEM;
 	for (int i = 0; i < LOCAL_READS_SUPER; i++) {
 		struct local_read *r = &t->reads[i];
 
@@ -163,6 +230,14 @@ local_reads_cancel(struct local_transport *t)
 	for (int i = 0; i < LOCAL_READS_SUPER; i++)
 		if (t->reads[i].chunk != NULL)
 			libusb_cancel_transfer(t->reads[i].transfer);
+}
+
+void
+local_events_cancel(struct local_transport *t)
+{
+	for (int i = 0; i < LOCAL_EVENTS; i++)
+		if (t->events[i].chunk != NULL)
+			libusb_cancel_transfer(t->events[i].transfer);
 }
 
 /* The pipe is stalled and everything of it has come back. */
@@ -221,7 +296,7 @@ look_at_claim(struct local_transport *t)
 static int
 outcome(struct local_transport *t, struct chunk **out)
 {
-	if (t->ready.first != NULL) {
+	if (t->ready.first != NULL && out != NULL) {
 		*out = chunk_list_take(&t->ready);
 		return 1;
 	}
@@ -251,7 +326,8 @@ watch_starvation(struct local_transport *t)
 static int
 patience(struct local_transport *t, int left)
 {
-	const bool starved = (t->reads_flying == 0 && !t->stalled) ||
+	const bool starved =
+	    (t->reads_flying == 0 && !t->stalled && !t->holding) ||
 	    atomic_load_explicit(&t->parked_count, memory_order_relaxed) > 0;
 	const int limit = starved ? RETRY_MS
 	    : t->unchecked	  ? CLAIM_MS
@@ -271,6 +347,7 @@ prepare(struct local_transport *t)
 		local_reads_cancel(t);
 	else if (t->reads_flying < t->claim.held)
 		fill(t);
+	fill_events(t);
 	local_writes_unpark(t);
 	look_at_claim(t);
 }
@@ -282,7 +359,8 @@ local_read(struct transport *base, struct chunk **out, int timeout_ms)
 	struct moment deadline = MOMENT_NEVER;
 
 	t->wrote = false;
-	if (t->ready.first != NULL)
+	t->holding = out == NULL;
+	if (t->ready.first != NULL && out != NULL)
 		return outcome(t, out);
 	if (timeout_ms >= 0)
 		deadline = moment_after_ms(clock_now(), timeout_ms);
@@ -317,6 +395,8 @@ local_reads_fini(struct local_transport *t)
 {
 	for (int i = 0; i < LOCAL_READS_SUPER; i++)
 		libusb_free_transfer(t->reads[i].transfer);
+	for (int i = 0; i < LOCAL_EVENTS; i++)
+		libusb_free_transfer(t->events[i].transfer);
 	if (t->claim.held > 0)
 		read_budget_leave(t->budget, &t->claim);
 }

@@ -108,9 +108,19 @@ take_write(struct local_transport *t)
 }
 
 static void
+fill_transfer(struct local_write *w, struct libusb_transfer *x, uint8_t to,
+    uint8_t *bytes, uint32_t len)
+{
+	libusb_fill_bulk_transfer(x, w->t->handle, to, bytes, (int)len,
+	    write_done, w, 0);
+	if (w->tx->interrupt)
+		x->type = LIBUSB_TRANSFER_TYPE_INTERRUPT;
+}
+
+static void
 load(struct local_write *w, struct tx *tx)
 {
-	libusb_device_handle *handle = w->t->handle;
+	const uint8_t to = tx->interrupt ? w->t->event_out : w->t->out;
 	uint8_t *bytes = tx->data + tx->offset;
 
 	w->tx = tx;
@@ -118,10 +128,8 @@ load(struct local_write *w, struct tx *tx)
 	w->data_submitted = false;
 	atomic_store_explicit(&w->error, USB_OK, memory_order_relaxed);
 	atomic_store_explicit(&w->left, tx->zlp ? 2 : 1, memory_order_relaxed);
-	libusb_fill_bulk_transfer(w->data, handle, w->t->out, bytes,
-	    (int)tx->len, write_done, w, 0);
-	libusb_fill_bulk_transfer(w->zlp, handle, w->t->out, bytes, 0,
-	    write_done, w, 0);
+	fill_transfer(w, w->data, to, bytes, tx->len);
+	fill_transfer(w, w->zlp, to, bytes, 0);
 	count_write(w->t, true);
 }
 

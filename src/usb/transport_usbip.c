@@ -43,7 +43,6 @@ start_read(struct usbip_transport *t, struct read_urb *r)
 		r->chunk = NULL;
 		return false;
 	}
-	count_reads(t, 1);
 	return true;
 }
 
@@ -51,10 +50,24 @@ start_read(struct usbip_transport *t, struct read_urb *r)
 static void
 start_reads(struct usbip_transport *t)
 {
-	if (t->stalled || t->stopping || t->reads_flying == READS)
+	if (t->stalled || t->stopping || t->holding || t->reads_flying == READS)
 		return;
-	for (int i = 0; i < READS; i++)
-		if (t->reads[i].chunk == NULL && !start_read(t, &t->reads[i]))
+	for (int i = 0; i < READS; i++) {
+		if (t->reads[i].chunk != NULL)
+			continue;
+		if (!start_read(t, &t->reads[i]))
+			return;
+		count_reads(t, 1);
+	}
+}
+
+static void
+start_events(struct usbip_transport *t)
+{
+	if (!t->has_events || t->stopping || t->holding)
+		return;
+	for (int i = 0; i < EVENTS; i++)
+		if (t->events[i].chunk == NULL && !start_read(t, &t->events[i]))
 			return;
 }
 
@@ -84,8 +97,40 @@ read_complete(struct importer_urb *urb)
 		t->stalled = true;
 	else if (urb->status != 0 && !t->stalled)
 		usbip_fail(t, usbip_error_of(urb->status));
-	else if (!t->stalled && !t->stopping)
-		start_read(t, r);
+	else if (!t->stalled && !t->stopping && !t->holding && start_read(t, r))
+		count_reads(t, 1);
+}
+
+static void
+event_complete(struct importer_urb *urb)
+{
+	struct read_urb *r = (struct read_urb *)urb; /* its first member */
+	struct usbip_transport *t = urb->arg;
+	struct chunk *c = r->chunk;
+
+	r->chunk = NULL;
+	c->pipe = USB_PIPE_INTERRUPT;
+	if (urb->status == 0 || urb->actual > 0)
+		append_ready(t, c, urb->actual);
+	else
+		chunk_put(c);
+	if (urb->status != 0)
+		usbip_fail(t, urb->status == USBIP_EPIPE
+			? USB_ERROR_IO
+			: usbip_error_of(urb->status));
+	else
+		start_events(t);
+}
+
+/* What a read is of, always. */
+static void
+prepare_read(struct usbip_transport *t, struct read_urb *r, uint8_t endpoint,
+    uint32_t len, void (*complete)(struct importer_urb *urb))
+{
+	r->urb.endpoint = endpoint;
+	r->urb.length = len;
+	r->urb.complete = complete;
+	r->urb.arg = t;
 }
 
 static int
@@ -96,13 +141,19 @@ start(struct transport *base, const struct usb_pipes *pipes,
 
 	t->pool = pool;
 	t->out = pipes->out;
-	for (int i = 0; i < READS; i++) {
-		t->reads[i].urb.endpoint = pipes->in;
-		t->reads[i].urb.length = CHUNK_SIZE;
-		t->reads[i].urb.complete = read_complete;
-		t->reads[i].urb.arg = t;
+	t->event_out = pipes->interrupt_out;
+	t->event_interval = pipes->interrupt_out_interval;
+	t->has_events = pipes->interrupt_in != 0;
+	for (int i = 0; i < READS; i++)
+		prepare_read(t, &t->reads[i], pipes->in, CHUNK_SIZE,
+		    read_complete);
+	for (int i = 0; i < EVENTS; i++) {
+		prepare_read(t, &t->events[i], pipes->interrupt_in,
+		    pipes->interrupt_in_packet, event_complete);
+		t->events[i].urb.interval = pipes->interrupt_in_interval;
 	}
 	start_reads(t);
+	start_events(t);
 	return usbip_failure(t);
 }
 
@@ -127,7 +178,7 @@ clear_stall(struct usbip_transport *t)
 static int
 outcome(struct usbip_transport *t, struct chunk **out)
 {
-	if (t->ready.first != NULL) {
+	if (t->ready.first != NULL && out != NULL) {
 		*out = chunk_list_take(&t->ready);
 		return 1;
 	}
@@ -143,6 +194,7 @@ static void
 prepare(struct usbip_transport *t)
 {
 	start_reads(t);
+	start_events(t);
 	/* A pipe is cleared when nothing is in flight on it. */
 	for (int i = 0; i < READS && t->stalled; i++)
 		if (t->reads[i].chunk != NULL)
@@ -153,7 +205,8 @@ prepare(struct usbip_transport *t)
 static int
 patience(const struct usbip_transport *t, int left)
 {
-	if (t->reads_flying > 0 || (left >= 0 && left < RETRY_MS))
+	if (t->reads_flying > 0 || t->holding ||
+	    (left >= 0 && left < RETRY_MS))
 		return left;
 	return RETRY_MS;
 }
@@ -164,7 +217,9 @@ do_read(struct transport *base, struct chunk **out, int timeout_ms)
 	struct usbip_transport *t = usbip_self(base);
 	struct moment deadline = MOMENT_NEVER;
 
-	if (t->ready.first != NULL)
+	t->holding = out == NULL;
+	t->wrote = false;
+	if (t->ready.first != NULL && out != NULL)
 		return outcome(t, out);
 	if (timeout_ms >= 0)
 		deadline = moment_after_ms(clock_now(), timeout_ms);
@@ -183,7 +238,7 @@ do_read(struct transport *base, struct chunk **out, int timeout_ms)
 			left = moment_poll_timeout(clock_now(), deadline);
 		usbip_wait_and_work(t, patience(t, left));
 		rc = outcome(t, out);
-		if (rc != USB_OK || left == 0)
+		if (rc != USB_OK || left == 0 || (t->holding && t->wrote))
 			return rc;
 	}
 }
@@ -212,6 +267,7 @@ write_done(struct usbip_transport *t, struct write_urb *w, int32_t status)
 {
 	struct tx *tx = w->tx;
 
+	t->wrote = true;
 	if (w->error == USB_OK)
 		w->error = usbip_error_of(status);
 	if (--w->left > 0)
@@ -249,7 +305,6 @@ new_write(struct usbip_transport *t)
 
 	if (w == NULL)
 		return NULL;
-	w->data.endpoint = w->zlp.endpoint = t->out;
 	w->data.arg = w->zlp.arg = t;
 	w->data.complete = data_complete;
 	w->zlp.complete = zlp_complete;
@@ -280,6 +335,10 @@ submit_write(struct usbip_transport *t, struct tx *tx)
 	w->left = tx->zlp ? 2 : 1;
 	w->data.buffer = tx->data + tx->offset;
 	w->data.length = tx->len;
+	w->data.endpoint = w->zlp.endpoint =
+	    tx->interrupt ? t->event_out : t->out;
+	w->data.interval = w->zlp.interval =
+	    tx->interrupt ? t->event_interval : 0;
 	both[0] = &w->data;
 	both[1] = &w->zlp;
 	count_write(t, true);

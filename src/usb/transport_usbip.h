@@ -12,6 +12,8 @@
 /* Reads in flight: 128 KiB are more than a high-speed bus moves in the round
  * trip of a local network. */
 #define READS 8
+/* And of its interrupt endpoint, if it has one: one packet each. */
+#define EVENTS 2
 
 struct usbip_transport;
 
@@ -48,6 +50,10 @@ struct usbip_transport {
 	struct chunk_pool *pool;
 	struct read_urb reads[READS];
 	unsigned reads_flying;
+	struct read_urb events[EVENTS]; /* of the interrupt endpoint */
+	bool has_events;
+	bool holding; /* nothing more is wanted for now */
+	bool wrote;   /* frames have been done since read() was called */
 	struct chunk_list ready; /* completed */
 	bool stalled;  /* no new reads until the pipe is cleared */
 	bool stopping; /* no new reads at all */
@@ -60,7 +66,8 @@ struct usbip_transport {
 	size_t request_size;
 
 	/* ---- The writer's, but for what comes back ---- */
-	uint8_t out;
+	uint8_t out, event_out;
+	uint16_t event_interval; /* of event_out */
 	struct recycler frames; /* taken by the writer */
 	struct write_urb *writes; /* all; at the end anyone's */
 };

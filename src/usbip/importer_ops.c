@@ -220,13 +220,18 @@ receive_entry(const struct source *s, struct usbip_device_entry *e)
 {
 	uint8_t bytes[USBIP_DEVICE_SIZE];
 	uint8_t interfaces[255 * USBIP_INTERFACE_SIZE];
-	const int rc = receive(s, bytes, sizeof bytes);
+	int rc = receive(s, bytes, sizeof bytes);
 
 	if (rc <= 0)
 		return rc;
 	usbip_device_decode(e, bytes);
-	return receive(s, interfaces,
+	rc = receive(s, interfaces,
 	    (size_t)e->interface_count * USBIP_INTERFACE_SIZE);
+	for (unsigned i = 0; rc > 0 && i < e->interface_count &&
+	     i < USBIP_ENTRY_INTERFACES; i++)
+		usbip_interface_decode(&e->interfaces[i],
+		    interfaces + i * USBIP_INTERFACE_SIZE);
+	return rc;
 }
 
 static int

@@ -106,6 +106,20 @@ enum usbip_speed {
 #define USBIP_DEVICE_SIZE 312
 #define USBIP_REP_IMPORT_SIZE (USBIP_OP_SIZE + USBIP_DEVICE_SIZE)
 #define USBIP_DEVLIST_HEAD_SIZE (USBIP_OP_SIZE + 4)
+#define USBIP_INTERFACE_SIZE 4
+struct usbip_interface {
+	uint8_t interface_class;
+	uint8_t interface_subclass;
+	uint8_t interface_protocol;
+};
+void usbip_interface_encode(uint8_t out[USBIP_INTERFACE_SIZE],
+    const struct usbip_interface *intf);
+void usbip_interface_decode(struct usbip_interface *out,
+    const uint8_t in[USBIP_INTERFACE_SIZE]);
+
+/* Interfaces that an entry has room for: more than devices have. */
+#define USBIP_ENTRY_INTERFACES 32
+
 struct usbip_device_entry {
 	char path[USBIP_PATH_SIZE + 1];   /* informative; terminated */
 	char busid[USBIP_BUSID_SIZE + 1]; /* terminated */
@@ -121,6 +135,9 @@ struct usbip_device_entry {
 	uint8_t configuration;  /* bConfigurationValue; 0: unconfigured */
 	uint8_t configurations; /* bNumConfigurations */
 	uint8_t interface_count;
+	/* The first of them, where a list has been received.  They follow the
+	 * entry on the wire, and are not part of what the two below do. */
+	struct usbip_interface interfaces[USBIP_ENTRY_INTERFACES];
 };
 void usbip_device_encode(uint8_t out[USBIP_DEVICE_SIZE],
     const struct usbip_device_entry *dev);
@@ -133,17 +150,6 @@ usbip_devid(uint32_t bus, uint32_t address)
 {
 	return bus << 16 | (address & 0xffff);
 }
-
-#define USBIP_INTERFACE_SIZE 4
-struct usbip_interface {
-	uint8_t interface_class;
-	uint8_t interface_subclass;
-	uint8_t interface_protocol;
-};
-void usbip_interface_encode(uint8_t out[USBIP_INTERFACE_SIZE],
-    const struct usbip_interface *intf);
-void usbip_interface_decode(struct usbip_interface *out,
-    const uint8_t in[USBIP_INTERFACE_SIZE]);
 
 /*
  * Our extension, DEVINFO: what can be known of a device before, and without,

@@ -69,7 +69,8 @@ void
 watch_start(struct usb_watch *w, struct usb_source *source)
 {
 	memset(w, 0, sizeof *w);
-	w->listener = (struct usb_listener){ arrived, left, trouble, scanned };
+	w->listener = (struct usb_listener){ .arrived = arrived, .left = left,
+		.trouble = trouble, .scanned = scanned };
 	w->source = source;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->more, NULL);
