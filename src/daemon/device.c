@@ -81,6 +81,11 @@ device_new(uint32_t id, struct usb_source *source,
 	    MSG_WRITE_CREDIT);
 	atomic_init(&d->frame_payload, outbox_payload(OUTBOX_LIMIT_MIN));
 	chunk_pool_init(&d->pool, SPARE_CHUNKS);
+	if (protocol->init != NULL && !protocol->init(d)) {
+		waker_put(d->writer_waker);
+		free(d);
+		return NULL;
+	}
 	return d;
 }
 
@@ -104,6 +109,8 @@ device_put(struct device *d)
 	t = atomic_load_explicit(&d->transport, memory_order_relaxed);
 	if (t != NULL)
 		t->ops->free(t);
+	if (d->protocol->free != NULL)
+		d->protocol->free(d);
 	waker_put(d->writer_waker);
 	free(d);
 }

@@ -30,6 +30,7 @@
 
 struct protocol;
 struct route;
+struct scm_state;
 
 /* What muxctl shows of a device that is not (yet, or any more) ready. */
 enum device_state {
@@ -66,7 +67,7 @@ struct route_leaf {
 	struct route *routes[ROUTE_LEAF];
 };
 
-/* What the device protocol keeps (protocol_mux.c). */
+/* What the phones' protocol keeps (protocol_mux.c). */
 struct mux_state {
 	struct mux_framing framing OWNED_BY(on_reader);
 	struct chunk *first OWNED_BY(on_reader); /* packet being gathered */
@@ -129,6 +130,7 @@ struct device {
 	_Atomic int step;  /* enum usb_step; the same */
 	struct device_stats stats;
 	struct mux_state mux;
+	struct scm_state *scm_state; /* what the other one keeps (scm_host.h) */
 
 	/* ---- The writer's ---- */
 	struct outbox outbox OWNED_BY(on_writer);
@@ -172,6 +174,10 @@ void device_give_port(struct device *d, uint16_t port) RUNS_ON(on_manager);
 /* Entry points of the two threads; `arg` is the device. */
 void *reader_main(void *arg);
 void *writer_main(void *arg);
+
+/* Why the device ends; only the first reason counts. */
+void reader_end(struct device *d, enum device_end end, const char *why)
+    RUNS_ON(on_reader);
 
 /* Gives a frame to the writer, or acts as the writer if it sleeps and its work
  * does not block.  False: the writer has ended, `m` is the caller's.  Any thread

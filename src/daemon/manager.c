@@ -173,6 +173,12 @@ take_message(struct manager *m, struct msg *msg) RUNS_ON(on_manager)
 	case MSG_CLIENT_ENDED:
 		clients_ended(m, client_of_ended(msg));
 		break;
+	case MSG_SCM_OPENED:
+		sockets_opened(m, scm_conn_of_opened(msg));
+		break;
+	case MSG_SCM_ENDED:
+		sockets_ended(m, scm_conn_of_ended(msg));
+		break;
 	case MSG_RESCAN:
 		rescan(m);
 		break;
@@ -350,7 +356,8 @@ run_quit(struct manager *m, bool *over) RUNS_ON(on_manager)
 		late = false;
 	}
 	if (m->devices_told) {
-		m->clean = m->clients == NULL && devices_all_ended(m);
+		m->clean = m->clients == NULL && m->sockets == NULL &&
+		    devices_all_ended(m);
 		*over = m->clean || late;
 	}
 	return m->quit_step;
@@ -424,7 +431,8 @@ manager_start(struct manager *m, struct cause *why)
 		    strerror(error));
 	for (size_t i = 0; i < m->config.source_count; i++) {
 		m->monitors[i] =
-		    monitor_start(m->config.sources[i], &m->box);
+		    monitor_start(m->config.sources[i], &m->box,
+			m->config.scm);
 		if (m->monitors[i] == NULL)
 			log_error("%s: no thread to watch it",
 			    m->config.sources[i]->name);

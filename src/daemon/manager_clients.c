@@ -109,8 +109,8 @@ unlist_client(struct manager *m, struct client *c) RUNS_ON(on_manager)
 	m->client_count--;
 }
 
-static struct worker *
-take_worker(struct manager *m) RUNS_ON(on_manager)
+struct worker *
+workers_take(struct manager *m)
 {
 	struct worker *w = m->parked;
 
@@ -119,14 +119,14 @@ take_worker(struct manager *m) RUNS_ON(on_manager)
 		m->parked_count--;
 		return w;
 	}
-	w = worker_new(m->last_client_number + 1, m->config.records);
+	w = worker_new(++m->last_worker_number, m->config.records);
 	if (w != NULL)
 		m->worker_count++;
 	return w;
 }
 
-static void
-park_worker(struct manager *m, struct worker *w) RUNS_ON(on_manager)
+void
+workers_park(struct manager *m, struct worker *w)
 {
 	w->next = m->parked;
 	m->parked = w;
@@ -158,7 +158,7 @@ start_client(struct manager *m, struct worker *w, int fd, bool admin)
 
 	if (c == NULL) {
 		close(fd);
-		park_worker(m, w);
+		workers_park(m, w);
 		return false;
 	}
 	c->worker = w;
@@ -195,7 +195,7 @@ enum accepted { ACCEPTED, ACCEPTED_NONE, ACCEPTED_GONE, ACCEPTED_SHORT };
 static enum accepted
 accept_one(struct manager *m, int listener, bool admin) RUNS_ON(on_manager)
 {
-	struct worker *w = take_worker(m);
+	struct worker *w = workers_take(m);
 	int fd, error;
 
 	if (w == NULL)
@@ -204,7 +204,7 @@ accept_one(struct manager *m, int listener, bool admin) RUNS_ON(on_manager)
 	if (fd >= 0)
 		return start_client(m, w, fd, admin) ? ACCEPTED : ACCEPTED_SHORT;
 	error = errno;
-	park_worker(m, w);
+	workers_park(m, w);
 	errno = error;
 	switch (error) {
 	case EMFILE:
@@ -462,7 +462,7 @@ clients_ended(struct manager *m, struct client *c)
 		m->told_full = false;
 	if (m->accept_again.ns != 0)
 		m->accept_again = clock_now();
-	park_worker(m, c->worker);
+	workers_park(m, c->worker);
 	client_put(c);
 }
 

@@ -192,11 +192,19 @@ plan_retry(struct manager *m, struct plug *p, enum device_end end)
 
 /* ---- Attempts ---- */
 
+/* What is no phone is reported by a source because it was asked for. */
+static const struct protocol *
+protocol_of(const struct usb_ident *ident)
+{
+	return usb_is_phone(ident->vendor, ident->product) ? &protocol_mux
+							   : &protocol_scm;
+}
+
 static void
 start_attempt(struct manager *m, struct plug *p) RUNS_ON(on_manager)
 {
 	struct device *d = device_new(++m->last_device_id, p->source,
-	    &p->ident, &protocol_mux, &m->box);
+	    &p->ident, protocol_of(&p->ident), &m->box);
 	char name[16];
 
 	p->retry_at = MOMENT_NEVER;
@@ -273,7 +281,7 @@ devices_unplugged(struct manager *m, const struct msg_plug *msg)
 		free_plug(m, p);
 		return;
 	}
-	if (p->device->shown)
+	if (p->device->ready_at.ns != 0)
 		log_notice("%s: detached", p->device->name);
 	hide(m, p->device, "unplugged");
 	mailbox_post(&p->device->reader_box, &p->device->stop_msg);
@@ -287,6 +295,12 @@ devices_ready(struct manager *m, struct device *d)
 	d->ready_at = clock_now();
 	if (p == NULL || p->left || m->quitting)
 		return; /* it has been told to stop already */
+	if (!d->protocol->is_phone) {
+		log_notice("%s: attached, %s %s, %04x:%04x, %s", d->name,
+		    d->source->name, d->ident.key, d->ident.vendor,
+		    d->ident.product, d->protocol->name);
+		return;
+	}
 	log_notice("%s: attached, %s %s, product %04x, location 0x%08x, "
 	    "mux version %d", d->name, d->source->name, d->ident.key,
 	    d->ident.product, usb_location(&d->ident),
@@ -319,6 +333,8 @@ close_reader_box(struct device *d) RUNS_ON(on_manager)
 				route_put(r);
 		} else if (m->type == MSG_UNROUTE) {
 			route_put(route_of_remove(m));
+		} else if (d->protocol->discard != NULL) {
+			d->protocol->discard(m);
 		}
 	}
 }
@@ -330,7 +346,7 @@ devices_ended(struct manager *m, struct device *d)
 
 	thread_join(&d->reader_thread);
 	close_reader_box(d);
-	if (d->shown)
+	if (d->ready_at.ns != 0 && !p->left)
 		log_notice("%s: detached: %s", d->name, d->ended.text);
 	hide(m, d, d->ended.text);
 	snprintf(p->trouble, sizeof p->trouble, "%s", d->ended.text);

@@ -5,7 +5,7 @@
 /* The manager's own state, shared by its files: manager.c (loop, start and
  * end), manager_clients.c, manager_devices.c, manager_idle.c (leaving when nobody
  * is there), manager_report.c (supervisor), manager_scm.c (what devices may
- * connect to), manager_snapshot.c. */
+ * connect to), manager_snapshot.c, manager_sockets.c (those of devices). */
 
 #include <stdint.h>
 
@@ -17,6 +17,8 @@
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/roster.h"
+#include "daemon/scm_conn.h"
+#include "daemon/snapshot.h"
 #include "daemon/worker.h"
 
 /* Something that a source reports as plugged in, and how far we are with it. */
@@ -90,7 +92,12 @@ struct manager {
 	struct worker *parked OWNED_BY(on_manager);
 	uint32_t parked_count OWNED_BY(on_manager);
 	uint32_t worker_count OWNED_BY(on_manager);
+	uint32_t last_worker_number OWNED_BY(on_manager); /* for its name */
 	struct moment accept_again OWNED_BY(on_manager); /* paused until then */
+
+	/* Sockets that devices have opened, with their workers. */
+	struct scm_conn *sockets OWNED_BY(on_manager);
+	uint32_t socket_count OWNED_BY(on_manager);
 
 	struct idle idle OWNED_BY(on_manager);
 	struct scm_watch scm OWNED_BY(on_manager);
@@ -153,6 +160,20 @@ void clients_stop_all(struct manager *m) RUNS_ON(on_manager);
 bool clients_are_crowded(struct manager *m) RUNS_ON(on_manager);
 void clients_thin_out(struct manager *m) RUNS_ON(on_manager);
 void clients_fini(struct manager *m) RUNS_ON(on_manager);
+/* A worker that has nothing to do, or a new one; NULL (errno): there can be none
+ * now.  And one that is free again. */
+struct worker *workers_take(struct manager *m) RUNS_ON(on_manager);
+void workers_park(struct manager *m, struct worker *w) RUNS_ON(on_manager);
+
+/* ---- manager_sockets.c ---- */
+
+/* MSG_SCM_OPENED and MSG_SCM_ENDED. */
+void sockets_opened(struct manager *m, struct scm_conn *c)
+    RUNS_ON(on_manager);
+void sockets_ended(struct manager *m, struct scm_conn *c)
+    RUNS_ON(on_manager);
+/* The rows of devices of the Socket Control Model, and of their sockets. */
+void sockets_fill(struct manager *m, struct snapshot *s) RUNS_ON(on_manager);
 
 /* ---- manager_idle.c ---- */
 

@@ -45,7 +45,7 @@ state_of(struct device *d) RUNS_ON(on_manager)
 	const enum device_state state = (enum device_state)
 	    atomic_load_explicit(&d->state, memory_order_relaxed);
 
-	if (state != DEVICE_READY || d->shown)
+	if (state != DEVICE_READY || d->shown || !d->protocol->is_phone)
 		return state;
 	return d->ready_at.ns == 0 ? DEVICE_HANDSHAKE : DEVICE_ENDING;
 }
@@ -156,13 +156,14 @@ manager_snapshot(struct manager *m)
 
 	for (const struct plug *p = m->plugs; p != NULL; p = p->next)
 		plugs++;
-	s = snapshot_new(plugs, m->client_count, 0);
+	s = snapshot_new(plugs, m->client_count, m->socket_count);
 	if (s == NULL)
 		return NULL;
 	for (const struct plug *p = m->plugs; p != NULL; p = p->next)
 		fill_plug(&s->devices[s->device_count++], p);
 	for (const struct client *c = m->clients; c != NULL; c = c->next)
 		fill_client(&s->clients[s->client_count++], c);
+	sockets_fill(m, s);
 	s->workers = m->worker_count;
 	s->parked = m->parked_count;
 	s->uptime_ms = (uint64_t)moment_ms_between(m->started, clock_now());

@@ -8,11 +8,13 @@
 #include "base/log.h"
 #include "daemon/msg.h"
 #include "daemon/roles.h"
+#include "daemon/scm_settings.h"
 
 struct monitor {
 	struct usb_listener listener; /* first */
 	struct usb_source *source;
 	struct mailbox *manager;
+	struct scm_store *scm; /* NULL: phones only */
 	struct thread thread;
 	struct waker *ended; /* woken by the thread as its last act */
 };
@@ -47,6 +49,30 @@ left(struct usb_listener *l, const char *key)
 
 	snprintf(ident.key, sizeof ident.key, "%s", key);
 	tell(l, MSG_UNPLUGGED, &ident);
+}
+
+/* Beside phones, what the rules of scm.conf or its interface make a device of
+ * the Socket Control Model.  Its serial number is not known before it is opened:
+ * a rule that names one is tried then. */
+static bool
+wanted(struct usb_listener *l, const struct usb_ident *ident)
+{
+	const struct monitor *m = (struct monitor *)l;
+	const struct scm_identity who = { .vendor = ident->vendor,
+		.product = ident->product,
+		.busid = ident->key };
+	struct scm_settings *s;
+	bool served = false;
+
+	if (m->scm == NULL)
+		return false;
+	s = scm_store_get(m->scm);
+	for (uint8_t i = 0; i < ident->class_count && !served; i++)
+		served = scm_policy_serves(s->policy, &who,
+		    ident->classes[i].base, ident->classes[i].sub,
+		    ident->classes[i].protocol);
+	scm_settings_put(s);
+	return served;
 }
 
 static void
@@ -96,7 +122,8 @@ monitor_main(void *arg)
 }
 
 struct monitor *
-monitor_start(struct usb_source *source, struct mailbox *manager)
+monitor_start(struct usb_source *source, struct mailbox *manager,
+    struct scm_store *scm)
 {
 	struct monitor *m = calloc(1, sizeof *m);
 
@@ -105,9 +132,11 @@ monitor_start(struct usb_source *source, struct mailbox *manager)
 	m->listener.arrived = arrived;
 	m->listener.left = left;
 	m->listener.trouble = trouble;
+	m->listener.wanted = wanted;
 	m->listener.scanned = scanned;
 	m->source = source;
 	m->manager = manager;
+	m->scm = scm;
 	m->ended = waker_new();
 	if (m->ended == NULL ||
 	    thread_start(&m->thread, "monitor", monitor_main, m) != 0) {

@@ -17,6 +17,7 @@
 struct client;
 struct device;
 struct roster;
+struct scm_conn;
 
 enum msg_type {
 	/* ---- to the manager ---- */
@@ -42,6 +43,13 @@ enum msg_type {
 	/* worker: its client is done with, the worker is free again.
 	 * client->ended_msg; the manager drops its reference. */
 	MSG_CLIENT_ENDED,
+	/* reader: a device has opened a socket, which is to get a worker.
+	 * scm_conn->opened_msg with a reference, which the manager keeps for
+	 * its list. */
+	MSG_SCM_OPENED,
+	/* worker: that socket is done with, the worker is free again.
+	 * scm_conn->ended_msg; the manager drops its reference. */
+	MSG_SCM_ENDED,
 	/* main: look for devices again (SIGUSR2). */
 	MSG_RESCAN,
 	/* main: end if no phone is there (SIGUSR1). */
@@ -70,6 +78,18 @@ enum msg_type {
 	MSG_DEVICE_STOP,
 	/* writer, as its last act.  device->writer_ended_msg. */
 	MSG_WRITER_ENDED,
+	/* manager: there is no worker for that socket.  scm_conn->unserved_msg,
+	 * with the reference of MSG_SCM_OPENED. */
+	MSG_SCM_UNSERVED,
+	/* worker: nothing more is to be forwarded to the socket; MSG_SCM_GONE
+	 * answers.  scm_conn->leave_msg, with a reference. */
+	MSG_SCM_LEAVE,
+	/* worker: it has dealt with all that was forwarded; the socket's ids and
+	 * place are free.  scm_conn->release_msg, with a reference. */
+	MSG_SCM_RELEASE,
+	/* whoever has found no memory for what a device must hear.  Of the
+	 * device's scm_state, once; the reader ends the device. */
+	MSG_SCM_STARVED,
 
 	/* ---- to a writer ---- */
 
@@ -85,6 +105,8 @@ enum msg_type {
 
 	/* manager: serve this client.  client->serve_msg. */
 	MSG_SERVE,
+	/* manager: serve this socket of a device.  scm_conn->serve_msg. */
+	MSG_SERVE_SCM,
 	/* manager: end the thread.  worker->retire_msg. */
 	MSG_RETIRE,
 
@@ -107,6 +129,17 @@ enum msg_type {
 	MSG_ROUTE_GONE,
 	/* manager: end this client.  client->stop_msg. */
 	MSG_CLIENT_STOP,
+
+	/* ---- to a worker: its socket's mailbox (scm_conn.h) ---- */
+
+	/* reader: a message of the device, or a part of one.  struct scm_news;
+	 * the worker frees it.  Also MSG_UPLOAD_CREDIT, as above. */
+	MSG_SCM_NEWS,
+	/* reader, once for each socket: nothing more will come, because the
+	 * worker has asked for it (MSG_SCM_LEAVE) or the device has ended.
+	 * scm_conn->gone_msg; the worker drops the reference that it carries,
+	 * which was the reader's. */
+	MSG_SCM_GONE,
 
 	/* ---- to the logger ---- */
 

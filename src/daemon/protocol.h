@@ -23,14 +23,32 @@ enum protocol_verdict {
 	PROTOCOL_READY,   /* the handshake is done */
 	PROTOCOL_REFUSED, /* the device cannot be served (cause) */
 	PROTOCOL_BAD,     /* malformed, and dropped */
+	PROTOCOL_BROKEN,  /* beyond repair: the device is to be reset (cause) */
 };
 
 struct protocol {
 	const char *name;
+	bool is_phone; /* clients are told of such devices, and connect to them */
+
+	/* Makes what the protocol keeps of a device.  False: out of memory.
+	 * Whoever makes the device.  NULL: it lies in the device. */
+	bool (*init)(struct device *d);
+	/* Frees that, with the device. */
+	void (*free)(struct device *d);
+
+	/* From an opened device to d->phone, as usb_bring_up().  Reader. */
+	int (*bring_up)(struct device *d, struct transport *t,
+	    usb_step_hook *hook, void *hook_arg, struct cause *why);
 
 	/* Sends the first frame of the handshake; may be called again when no
-	 * answer came.  0, or -1 when out of memory.  Reader. */
+	 * answer came.  0, or -1 when out of memory.  NULL: there is none.
+	 * Reader. */
 	int (*hello)(struct device *d);
+
+	/* Whether the device may send more at this moment; if not, when to ask
+	 * again is put into *timeout_ms (-1: at the next message), unless that
+	 * is sooner.  NULL: it always may.  Reader. */
+	bool (*may_read)(struct device *d, int *timeout_ms);
 
 	/*
 	 * Takes a completed read.  The chunk is the protocol's, also when it
@@ -45,14 +63,22 @@ struct protocol {
 	void (*stray)(struct device *d, const struct chunk *packet,
 	    uint16_t port);
 
+	/* A message that is for the protocol itself.  NULL: there are none.
+	 * Reader. */
+	void (*take)(struct device *d, struct msg *m);
+	/* The same, of a device whose reader has ended.  Manager. */
+	void (*discard)(struct msg *m);
+
 	/* Fills the outer header in front of p->inner_len and the payload, and
-	 * sets tx.offset and tx.len.  Writer. */
+	 * sets tx.offset, tx.len and tx.interrupt.  Writer. */
 	void (*frame)(struct device *d, struct packet *p);
 
-	/* Gives back what is half gathered.  Reader. */
+	/* The device has ended: gives back what is half gathered, and tells
+	 * those that are the protocol's own.  Reader. */
 	void (*fini)(struct device *d);
 };
 
 extern const struct protocol protocol_mux;
+extern const struct protocol protocol_scm;
 
 #endif

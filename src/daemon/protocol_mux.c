@@ -38,6 +38,14 @@ post_plain(struct device *d, enum mux_protocol kind, const void *payload,
 	return 0;
 }
 
+static int
+bring_up(struct device *d, struct transport *t, usb_step_hook *hook,
+    void *hook_arg, struct cause *why) RUNS_ON(on_reader)
+{
+	return usb_bring_up(t, &d->ident, d->wanted_mode, d->anew, hook,
+	    hook_arg, &d->phone, why);
+}
+
 static void
 drop_gathered(struct mux_state *m) RUNS_ON(on_reader)
 {
@@ -320,6 +328,8 @@ fini(struct device *d) RUNS_ON(on_reader)
 
 const struct protocol protocol_mux = {
 	.name = "mux",
+	.is_phone = true,
+	.bring_up = bring_up,
 	.hello = hello,
 	.input = input,
 	.stray = stray,

@@ -38,10 +38,8 @@ set_state(struct device *d, enum device_state state)
 	atomic_store_explicit(&d->state, (int)state, memory_order_relaxed);
 }
 
-/* Why it ends; only the first reason counts. */
-static void
-end_because(struct device *d, enum device_end end, const char *why)
-    RUNS_ON(on_reader)
+void
+reader_end(struct device *d, enum device_end end, const char *why)
 {
 	if (d->stopping)
 		return;
@@ -89,12 +87,14 @@ take_message(struct device *d, struct msg *m) RUNS_ON(on_reader)
 		remove_route(d, route_of_remove(m));
 		break;
 	case MSG_DEVICE_STOP:
-		end_because(d, DEVICE_END_STOPPED, "stopped");
+		reader_end(d, DEVICE_END_STOPPED, "stopped");
 		break;
 	case MSG_WRITER_ENDED:
 		d->writer_running = false;
 		break;
 	default:
+		if (d->protocol->take != NULL)
+			d->protocol->take(d, m);
 		break;
 	}
 }
@@ -131,18 +131,24 @@ deliver(struct device *d, struct chunk *packet, uint16_t port)
 }
 
 static void
-count_malformed(struct device *d) RUNS_ON(on_reader)
+reset(struct device *d, const char *why) RUNS_ON(on_reader)
 {
 	struct transport *t =
 	    atomic_load_explicit(&d->transport, memory_order_relaxed);
 
+	t->ops->reset(t);
+	reader_end(d, DEVICE_END_RESET, why);
+}
+
+static void
+count_malformed(struct device *d) RUNS_ON(on_reader)
+{
 	counter_add(&d->stats.rx_malformed, 1);
 	if (++d->malformed_in_a_row < MALFORMED_MAX)
 		return;
 	log_warning("%s: %d malformed packets in a row, resetting it",
 	    d->name, MALFORMED_MAX);
-	t->ops->reset(t);
-	end_because(d, DEVICE_END_RESET, "reset after malformed packets");
+	reset(d, "reset after malformed packets");
 }
 
 /* A completed read, for the protocol.  True when the handshake is done. */
@@ -174,10 +180,14 @@ take_read(struct device *d, struct chunk *read) RUNS_ON(on_reader)
 		d->malformed_in_a_row = 0;
 		return true;
 	case PROTOCOL_REFUSED:
-		end_because(d, DEVICE_END_FAILED, why.text);
+		reader_end(d, DEVICE_END_FAILED, why.text);
 		break;
 	case PROTOCOL_BAD:
 		count_malformed(d);
+		break;
+	case PROTOCOL_BROKEN:
+		log_warning("%s: %s; resetting it", d->name, why.text);
+		reset(d, why.text);
 		break;
 	}
 	return false;
@@ -202,11 +212,11 @@ take_error(struct device *d, int error) RUNS_ON(on_reader)
 	if (error == USB_ERROR_STALL) {
 		counter_add(&d->stats.rx_stalls, 1);
 		if (++d->stalls_in_a_row >= STALLS_MAX)
-			end_because(d, DEVICE_END_FAILED,
+			reader_end(d, DEVICE_END_FAILED,
 			    "its IN endpoint stalls again and again");
 		return;
 	}
-	end_because(d, end_of_read(error), usb_error_text(error));
+	reader_end(d, end_of_read(error), usb_error_text(error));
 }
 
 /* Reads once.  True when the handshake has been completed by it. */
@@ -215,13 +225,16 @@ read_once(struct device *d, int timeout_ms) RUNS_ON(on_reader)
 {
 	struct transport *t =
 	    atomic_load_explicit(&d->transport, memory_order_relaxed);
-	struct chunk *read = NULL;
+	struct chunk *read = NULL, **into = &read;
 	int n;
 
 	take_messages(d);
 	if (d->stopping || !mailbox_idle(&d->reader_box))
 		return false;
-	n = t->ops->read(t, &read, timeout_ms);
+	if (d->protocol->may_read != NULL &&
+	    !d->protocol->may_read(d, &timeout_ms))
+		into = NULL;
+	n = t->ops->read(t, into, timeout_ms);
 	writer_attend(d);
 	if (n > 0)
 		return take_read(d, read);
@@ -253,6 +266,18 @@ end_of_error(int error)
 	}
 }
 
+static void
+clear_halts(const struct device *d, struct transport *t)
+{
+	const struct usb_pipes *p = &d->phone.pipes;
+	const uint8_t all[] = { p->in, p->out, p->interrupt_in,
+		p->interrupt_out };
+
+	for (size_t i = 0; i < sizeof all; i++)
+		if (all[i] != 0)
+			t->ops->clear_halt(t, all[i]);
+}
+
 static int
 open_device(struct device *d, struct transport **t, struct cause *why)
     RUNS_ON(on_reader)
@@ -265,16 +290,14 @@ open_device(struct device *d, struct transport **t, struct cause *why)
 		return error;
 	/* Release: pairs with the acquire in wake_reader(). */
 	atomic_store_explicit(&d->transport, *t, memory_order_release);
-	error = usb_bring_up(*t, &d->ident, d->wanted_mode, d->anew, note_step,
-	    d, &d->phone, why);
+	error = d->protocol->bring_up(d, *t, note_step, d, why);
 	if (error != USB_OK)
 		return error;
-	snprintf(d->name, sizeof d->name, "device %u (%s)", d->id,
-	    d->phone.udid);
-	if (d->anew) {
-		(*t)->ops->clear_halt(*t, d->phone.pipes.in);
-		(*t)->ops->clear_halt(*t, d->phone.pipes.out);
-	}
+	if (d->phone.udid[0] != '\0')
+		snprintf(d->name, sizeof d->name, "device %u (%s)", d->id,
+		    d->phone.udid);
+	if (d->anew)
+		clear_halts(d, *t);
 	note_step(d, USB_STEP_START);
 	error = (*t)->ops->start(*t, &d->phone.pipes, &d->pool);
 	if (error != USB_OK)
@@ -298,7 +321,7 @@ start_writer(struct device *d) RUNS_ON(on_reader)
 		device_put(d);
 		snprintf(text, sizeof text, "no thread for its writer: %s",
 		    strerror(error));
-		end_because(d, DEVICE_END_SHORT, text);
+		reader_end(d, DEVICE_END_SHORT, text);
 		return false;
 	}
 	d->writer_running = true;
@@ -309,6 +332,8 @@ start_writer(struct device *d) RUNS_ON(on_reader)
 static bool
 shake_hands(struct device *d) RUNS_ON(on_reader)
 {
+	if (d->protocol->hello == NULL)
+		return true;
 	set_state(d, DEVICE_HANDSHAKE);
 	for (int i = 0; i < HELLO_TRIES && !d->stopping; i++) {
 		const struct moment until =
@@ -323,7 +348,7 @@ shake_hands(struct device *d) RUNS_ON(on_reader)
 			left = moment_poll_timeout(clock_now(), until);
 		}
 	}
-	end_because(d, DEVICE_END_FAILED,
+	reader_end(d, DEVICE_END_FAILED,
 	    "does not answer VERSION; replug it if it stays so");
 	return false;
 }
@@ -388,7 +413,7 @@ live(struct device *d) RUNS_ON(on_reader)
 
 	take_messages(d);
 	if (error != USB_OK) {
-		end_because(d, end_of_error(error), why.text);
+		reader_end(d, end_of_error(error), why.text);
 	} else if (start_writer(d)) {
 		if (!d->stopping && shake_hands(d)) {
 			set_state(d, DEVICE_READY);

@@ -8,12 +8,27 @@
 
 #include "daemon/client.h"
 #include "daemon/msg.h"
+#include "daemon/scm_conn.h"
 
 static struct client *
 client_of_serve(struct msg *m)
 {
 	return (struct client *)((char *)m -
 	    offsetof(struct client, serve_msg));
+}
+
+static void
+serve_client(struct worker *w, struct client *c) RUNS_ON(on_worker)
+{
+	client_serve(c, w->records);
+	mailbox_post(c->manager, &c->ended_msg);
+}
+
+static void
+serve_socket(struct worker *w, struct scm_conn *c) RUNS_ON(on_worker)
+{
+	scm_conn_serve(c, w->waker);
+	mailbox_post(c->manager, &c->ended_msg);
 }
 
 static void *
@@ -23,13 +38,12 @@ worker_main(void *arg)
 	struct msg *m;
 
 	role_take(&on_worker);
-	/* It is given one client at a time, so one message at a time. */
-	while ((m = mailbox_wait(&w->box, w->waker))->type == MSG_SERVE) {
-		struct client *c = client_of_serve(m);
-
-		client_serve(c, w->records);
-		mailbox_post(c->manager, &c->ended_msg);
-	}
+	/* It is given one job at a time, so one message at a time. */
+	while ((m = mailbox_wait(&w->box, w->waker))->type != MSG_RETIRE)
+		if (m->type == MSG_SERVE)
+			serve_client(w, client_of_serve(m));
+		else
+			serve_socket(w, scm_conn_of_serve(m));
 	role_drop(&on_worker);
 	return NULL;
 }
@@ -64,6 +78,12 @@ worker_new(uint32_t number, struct records *records)
 
 void
 worker_serve(struct worker *w, struct client *c)
+{
+	mailbox_post(&w->box, &c->serve_msg);
+}
+
+void
+worker_serve_socket(struct worker *w, struct scm_conn *c)
 {
 	mailbox_post(&w->box, &c->serve_msg);
 }

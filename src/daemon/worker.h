@@ -3,8 +3,8 @@
 #define MUXD_DAEMON_WORKER_H
 
 /*
- * A thread that serves one client at a time.  Between clients it is parked with
- * the manager, which gives it the next one.
+ * A thread that serves one client, or one socket of a device (scm_conn.h), at a
+ * time.  Between two it is parked with the manager, which gives it the next.
  */
 
 #include "actor/mailbox.h"
@@ -13,10 +13,11 @@
 
 struct client;
 struct records;
+struct scm_conn;
 
 struct worker {
 	struct thread thread;
-	struct waker *waker; /* for its own mailbox and its client's */
+	struct waker *waker; /* for its own mailbox and that of its job */
 	struct mailbox box;
 	struct msg retire_msg;
 	struct records *records;
@@ -29,6 +30,9 @@ struct worker *worker_new(uint32_t number, struct records *records)
     RUNS_ON(on_manager);
 /* Gives it a client (whose waker is the worker's). */
 void worker_serve(struct worker *w, struct client *c) RUNS_ON(on_manager);
+/* Gives it a socket. */
+void worker_serve_socket(struct worker *w, struct scm_conn *c)
+    RUNS_ON(on_manager);
 /* Ends a parked worker: waits for its thread, which is at once. */
 void worker_free(struct worker *w) RUNS_ON(on_manager);
 

@@ -21,7 +21,7 @@
 static void
 append(struct outbox *o, struct packet *p) RUNS_ON(on_writer)
 {
-	outbox_add(o, p->route != NULL ? &p->route->flow : NULL, p);
+	outbox_add(o, p->route != NULL ? &p->route->flow : p->flow, p);
 }
 
 static void
@@ -67,7 +67,9 @@ send_frame(struct device *d, struct packet *p) RUNS_ON(on_writer)
 	d->protocol->frame(d, p);
 	/* A frame that fills its last packet must be ended by an empty one, or
 	 * the phone takes the next frame for its continuation. */
-	p->tx.zlp = p->tx.len % d->phone.pipes.max_packet == 0;
+	p->tx.zlp = p->tx.len % (p->tx.interrupt
+		? d->phone.pipes.interrupt_out_packet
+		: d->phone.pipes.max_packet) == 0;
 	p->counted = outbox_weight(p->payload_len);
 	count(&d->stats, p);
 	t->ops->write(t, &p->tx);

@@ -304,8 +304,13 @@ take_open(struct scm_device *d, struct scm_event *out,
 	slot = find_free_slot(d);
 	if (code == SCM_OK && (slot == SCM_NO_SLOT || !allot_ids(d, slot)))
 		code = SCM_ENOBUFS;
-	if (code != SCM_OK)
-		return reply(out, m, code);
+	if (code != SCM_OK) {
+		reply(out, m, code);
+		/* For whoever wants to know what was refused. */
+		out->message.family = m->family;
+		out->message.protocol = m->protocol;
+		return true;
+	}
 	d->slots[slot].state = SCM_SLOT_OPEN;
 	d->slots[slot].sock = open.sock;
 	d->slots[slot].protocol = open.protocol;

@@ -23,7 +23,8 @@ names(const struct scm_who *who, const struct scm_identity *d)
 	if (who->busid != NULL)
 		return strcmp(who->busid, d->busid) == 0;
 	return who->vendor == d->vendor && who->product == d->product &&
-	    (who->serial == NULL || strcmp(who->serial, d->serial) == 0);
+	    (who->serial == NULL || d->serial == NULL ||
+		strcmp(who->serial, d->serial) == 0);
 }
 
 /* The first rule of the kind about the device, behind `r` (NULL: of all). */

@@ -35,7 +35,7 @@ size_t scm_policy_rule_count(const struct scm_policy *p);
 
 struct scm_identity {
 	uint16_t vendor, product;
-	const char *serial; /* "": none */
+	const char *serial; /* "": none; NULL: not known yet, so it may be any */
 	const char *busid;  /* "1-4.2" */
 };
 
