@@ -230,9 +230,10 @@ take_messages(struct manager *m) RUNS_ON(on_manager)
 /* What may be done on any thread, because it does not block, and does not change
  * what the manager's own waits for. */
 static bool
-is_quick(const struct msg *msg)
+is_quick(struct manager *m, const struct msg *msg) RUNS_ON(on_manager)
 {
-	return msg->type == MSG_CLIENT_ENDED ||
+	return msg->type == MSG_CLIENT_ENDED || msg->type == MSG_SCM_ENDED ||
+	    (msg->type == MSG_SCM_OPENED && m->parked != NULL) ||
 	    (msg->type == MSG_ASK &&
 		clients_ask_is_quick(client_of_ask((struct msg *)msg)));
 }
@@ -254,7 +255,7 @@ act(struct manager *m) RUNS_ON(on_manager)
 
 		for (; msg != NULL; msg = next) {
 			next = msg_next(msg);
-			if (is_quick(msg))
+			if (is_quick(m, msg))
 				take_message(m, msg);
 			else
 				put_by(m, msg);

@@ -143,7 +143,7 @@ void
 clients_thin_out(struct manager *m)
 {
 	while (clients_are_crowded(m)) {
-		worker_free(take_worker(m));
+		worker_free(workers_take(m));
 		m->worker_count--;
 	}
 }
