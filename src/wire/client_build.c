@@ -52,13 +52,8 @@ dict_attached(const struct client_device *d)
 struct client_frame
 client_build_result(enum client_form form, uint32_t tag, uint32_t result)
 {
-	plist_t dict;
-
-	if (form == CLIENT_BINARY)
-		return client_binary_result(tag, result);
-	dict = dict_typed("Result");
-	client_dict_set_uint(dict, "Number", result);
-	return client_plist_frame(tag, dict);
+	return form == CLIENT_BINARY ? client_binary_result(tag, result)
+				     : client_usual_result(tag, result);
 }
 
 struct client_frame

@@ -55,7 +55,28 @@ void client_dict_set_data(plist_t dict, const char *key, const void *bytes,
 /* Makes a message of `dict` and frees it. */
 struct client_frame client_plist_frame(uint32_t tag, plist_t dict);
 
+/* ---- client_usual.c ---- */
+
+/* Fills `out`, which is all zero but for `tag` and `form`, with the Connect that
+ * the payload is.  False, and `out` untouched, when it is something else, or not
+ * of the usual form: libplist may know. */
+bool client_usual_connect(struct client_request *out, const void *payload,
+    size_t len);
+/* A Result as a property list. */
+struct client_frame client_usual_result(uint32_t tag, uint32_t result);
+
 /* ---- client_request.c, client_reply.c ---- */
+
+/* The same as client_usual_connect(), for a request of any kind and form. */
+void client_plist_request(struct client_request *out, const void *payload,
+    size_t len);
+
+/* Requests have the port byte-swapped, and with a sign by some clients. */
+static inline uint16_t
+client_port(uint64_t sent)
+{
+	return (uint16_t)((sent & 0xff) << 8 | (sent >> 8 & 0xff));
+}
 
 void client_request_refuse(struct client_request *out, uint32_t refusal,
     const char *reason);

@@ -46,8 +46,7 @@ parse_connect(struct client_request *out, plist_t dict)
 		return;
 	}
 	out->device_id = (uint32_t)id;
-	/* Byte-swapped, and with a sign by some clients. */
-	out->port = (uint16_t)((port & 0xff) << 8 | (port >> 8 & 0xff));
+	out->port = client_port(port);
 }
 
 static void
@@ -128,11 +127,25 @@ parse_dict(struct client_request *out, plist_t dict)
 }
 
 void
+client_plist_request(struct client_request *out, const void *payload,
+    size_t len)
+{
+	const plist_t dict =
+	    plist_guard_parse(payload, len, PLIST_LIMITS_REQUEST);
+
+	if (dict == NULL) {
+		client_request_refuse(out, USBMUX_BAD_COMMAND,
+		    "not a property list of a request");
+		return;
+	}
+	parse_dict(out, dict);
+	plist_free(dict);
+}
+
+void
 client_request_parse(struct client_request *out,
     const struct client_header *h, const void *payload, size_t len)
 {
-	plist_t dict;
-
 	memset(out, 0, sizeof *out);
 	out->tag = h->tag;
 	if (h->version > USBMUX_VERSION_PLIST) {
@@ -147,14 +160,8 @@ client_request_parse(struct client_request *out,
 		return;
 	}
 	out->form = CLIENT_PLIST;
-	dict = plist_guard_parse(payload, len, PLIST_LIMITS_REQUEST);
-	if (dict == NULL) {
-		client_request_refuse(out, USBMUX_BAD_COMMAND,
-		    "not a property list of a request");
-		return;
-	}
-	parse_dict(out, dict);
-	plist_free(dict);
+	if (!client_usual_connect(out, payload, len))
+		client_plist_request(out, payload, len);
 }
 
 void

@@ -3,9 +3,23 @@
 
 #include <string.h>
 
-#include "wire/client.h"
+#include "wire/client_int.h"
 
 /* What a client sends to the daemon: messages one behind the other. */
+
+/* What is understood without libplist means the same to libplist. */
+static void
+compare(const uint8_t *payload, size_t len)
+{
+	struct client_request ours, theirs;
+
+	memset(&ours, 0, sizeof ours);
+	memset(&theirs, 0, sizeof theirs);
+	if (client_usual_connect(&ours, payload, len)) {
+		client_plist_request(&theirs, payload, len);
+		MUST(memcmp(&ours, &theirs, sizeof ours) == 0);
+	}
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -27,6 +41,8 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		MUST(memchr(r.info.version, '\0', CLIENT_TEXT_MAX) != NULL);
 		MUST(r.record_len <= h.length);
 		client_request_fini(&r);
+		compare(bytes + USBMUX_HEADER_SIZE,
+		    h.length - USBMUX_HEADER_SIZE);
 		bytes += h.length;
 		len -= h.length;
 	}
