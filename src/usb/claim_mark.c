@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-const char *claim_mark_root = "/sys/bus/usb/devices";
+#include "usb/sysfs.h"
 
 /* 0 when there is none; no file has that number. */
 static uint64_t
@@ -20,7 +20,7 @@ claim_mark_set(struct claim_mark *m, const char *key, int configuration,
     int interface)
 {
 	snprintf(m->link, sizeof m->link, "%s/%s:%d.%d/driver",
-	    claim_mark_root, key, configuration, interface);
+	    sysfs_root, key, configuration, interface);
 	m->inode = inode_of(m->link);
 }
 

@@ -26,9 +26,6 @@ struct claim_mark {
 	uint64_t inode; /* 0: it cannot be told */
 };
 
-/* Where the system has its USB devices; a test has them elsewhere. */
-extern const char *claim_mark_root;
-
 /*
  * Remembers the claim as it is now.  `key` is the device's as the kernel names
  * it, BUS-PORT.PORT.

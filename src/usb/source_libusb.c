@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "usb/sysfs.h"
 #include "usb/transport_libusb.h"
 
 /* Where libusb cannot tell of changes, the list is looked at this often. */
@@ -30,6 +31,7 @@ struct known {
 	struct known *next;
 	struct usb_ident ident;
 	bool seen; /* in the newest list */
+	bool told; /* that it has arrived */
 };
 
 struct local_source {
@@ -47,6 +49,7 @@ struct local_source {
 
 	/* ---- The monitor's ---- */
 	uint32_t answered; /* of `rescans` */
+	struct moment doubt_at; /* the next look for a doubt, not before that */
 	bool hotplug; /* libusb tells of changes */
 	bool changed; /* and has told */
 	struct known *known;
@@ -66,12 +69,23 @@ note_left(struct known **at, struct usb_listener *l)
 	struct known *k = *at;
 
 	*at = k->next;
-	l->left(l, k->ident.key);
+	if (k->told)
+		l->left(l, k->ident.key);
 	free(k);
 }
 
 static void
-note_device(struct local_source *s, const struct usb_ident *ident,
+tell(struct known *k, bool now, struct usb_listener *l)
+{
+	k->seen = true;
+	if (!k->told && now)
+		l->arrived(l, &k->ident);
+	k->told |= now;
+}
+
+/* One that is not to be told `now` is told when it is seen again. */
+static void
+note_device(struct local_source *s, const struct usb_ident *ident, bool now,
     struct usb_listener *l)
 {
 	struct known **at = &s->known, *k;
@@ -81,7 +95,7 @@ note_device(struct local_source *s, const struct usb_ident *ident,
 	k = *at;
 	if (k != NULL && k->ident.address == ident->address &&
 	    k->ident.product == ident->product) {
-		k->seen = true;
+		tell(k, true, l);
 		return;
 	}
 	/* In the same port, but another address: it was away meanwhile. */
@@ -93,10 +107,9 @@ note_device(struct local_source *s, const struct usb_ident *ident,
 		return;
 	}
 	k->ident = *ident;
-	k->seen = true;
 	k->next = s->known;
 	s->known = k;
-	l->arrived(l, &k->ident);
+	tell(k, now, l);
 }
 
 /* The interfaces of a configuration; their first settings tell what they are. */
@@ -135,18 +148,50 @@ is_wanted(libusb_device *device, struct usb_ident *ident,
 	return usb_is_wanted(l, ident);
 }
 
+/* What to look at: libusb's list; all that the kernel has as well, which libusb
+ * may hear of in a moment, and then no reader should have been there before udev
+ * was; or all, because it was asked for. */
+enum scope { LISTED, MISSED, ALL };
+
+struct look {
+	struct local_source *s;
+	struct usb_listener *l;
+	bool now; /* what is found is told */
+};
+
+static void
+note_unlisted(void *arg, const struct usb_ident *ident)
+{
+	const struct look *look = arg;
+
+	if (usb_is_wanted(look->l, ident))
+		note_device(look->s, ident, look->now, look->l);
+}
+
+/*
+ * libusb's list is what it was told, and so tells when udev is done with a
+ * device; what is there the kernel knows.  Where devices are opened directly,
+ * that counts: what libusb has not heard of is found, and what has left it
+ * unheard is not believed.
+ */
 static void
 note_list(struct local_source *s, libusb_device **list, ssize_t count,
-    struct usb_listener *l)
+    enum scope scope, struct usb_listener *l)
 {
+	struct look look = { s, l, scope == ALL };
+
 	for (struct known *k = s->known; k != NULL; k = k->next)
-		k->seen = false;
+		k->seen = local_is_direct() && sysfs_has(&k->ident);
 	for (ssize_t i = 0; i < count; i++) {
 		struct usb_ident ident;
 
-		if (local_describe(list[i], &ident) && is_wanted(list[i], &ident, l))
-			note_device(s, &ident, l);
+		if (local_describe(list[i], &ident) &&
+		    (!local_is_direct() || sysfs_has(&ident)) &&
+		    is_wanted(list[i], &ident, l))
+			note_device(s, &ident, true, l);
 	}
+	if (scope != LISTED && local_is_direct())
+		sysfs_each(note_unlisted, &look);
 	for (struct known **at = &s->known; *at != NULL;)
 		if (!(*at)->seen)
 			note_left(at, l);
@@ -155,7 +200,7 @@ note_list(struct local_source *s, libusb_device **list, ssize_t count,
 }
 
 static void
-scan(struct local_source *s, struct usb_listener *l)
+scan(struct local_source *s, enum scope scope, struct usb_listener *l)
 {
 	libusb_device **list;
 	ssize_t count;
@@ -166,7 +211,7 @@ scan(struct local_source *s, struct usb_listener *l)
 		l->trouble(l, "cannot list the USB devices of this host");
 		return;
 	}
-	note_list(s, list, count, l);
+	note_list(s, list, count, scope, l);
 	libusb_free_device_list(list, 1);
 }
 
@@ -232,6 +277,19 @@ is_in_doubt(struct local_source *s)
 	return atomic_load_explicit(&s->doubts, memory_order_relaxed) > 0;
 }
 
+/* Looks for a doubt are no closer together because other things happen. */
+static bool
+doubt_is_due(struct local_source *s)
+{
+	const struct moment now = clock_now();
+
+	if (moment_before(now, s->doubt_at))
+		return false;
+	s->doubt_at = moment_after_ms(now, POLL_MS);
+	atomic_fetch_sub_explicit(&s->doubts, 1, memory_order_relaxed);
+	return true;
+}
+
 /* Looks at the list if there is a reason to. */
 static void
 look_again(struct local_source *s, struct usb_listener *l)
@@ -239,15 +297,14 @@ look_again(struct local_source *s, struct usb_listener *l)
 	/* Before the look that answers them. */
 	const uint32_t asked =
 	    atomic_load_explicit(&s->rescans, memory_order_relaxed);
-	const bool doubts = is_in_doubt(s);
+	const bool doubts = is_in_doubt(s) && doubt_is_due(s);
 	const bool anew = asked != s->answered || doubts;
 
-	if (doubts)
-		atomic_fetch_sub_explicit(&s->doubts, 1, memory_order_relaxed);
-	if (anew)
+	if (anew && !local_is_direct())
 		renew(s, l);
 	if (anew || s->changed || (s->wants_hotplug && !s->hotplug))
-		scan(s, l);
+		scan(s, asked != s->answered ? ALL : doubts ? MISSED : LISTED,
+		    l);
 	if (asked != s->answered)
 		l->scanned(l, asked);
 	s->answered = asked;
@@ -273,7 +330,7 @@ run(struct usb_source *base, struct usb_listener *l, struct cause *why)
 	int faults = 0;
 
 	watch(s);
-	scan(s, l);
+	scan(s, LISTED, l);
 	l->scanned(l, 0);
 	while (!quitting(s)) {
 		const int r = wait_for_events(s);
@@ -366,6 +423,7 @@ usb_source_libusb_new(bool hotplug, struct cause *why)
 		    usb_error_text(local_error(r)));
 		return NULL;
 	}
+	local_choose_way(s->ctx);
 	pthread_mutex_init(&s->lock, NULL);
 	read_budget_init(&s->budget);
 	s->wants_hotplug = hotplug;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* A local device as a transport: opening, bring-up, end. */
+/* A local device as a transport: bring-up, end, and what its parts share. */
 
 #include "usb/transport_libusb.h"
 
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "usb/sysfs.h"
 
 /* How long cancelled transfers may take to come back; stop() promises a second
  * in all. */
@@ -55,14 +56,29 @@ local_fail(struct local_transport *t, int error)
 
 /* ---- Other programs ---- */
 
+/*
+ * The current configuration, or a usb_error.  Of a device that it did not find
+ * itself libusb would ask the device, which may take a second to answer and which
+ * does not know what the kernel takes it for.
+ */
+static int
+ask_configuration(struct local_transport *t)
+{
+	int value, r;
+
+	if (t->fd >= 0)
+		return sysfs_configuration(t->key);
+	r = libusb_get_configuration(t->handle, &value);
+	return r < 0 ? local_error(r) : value;
+}
+
 int
 local_verify(struct local_transport *t)
 {
-	int value;
+	const int value =
+	    t->configuration >= 0 ? ask_configuration(t) : USB_ERROR_GONE;
 
-	if (t->configuration >= 0 &&
-	    libusb_get_configuration(t->handle, &value) == 0 &&
-	    value != t->configuration)
+	if (value >= 0 && value != t->configuration)
 		return USB_ERROR_TAKEN;
 	return claim_mark_holds(&t->mark) ? USB_OK : USB_ERROR_TAKEN;
 }
@@ -143,11 +159,10 @@ static int
 get_configuration(struct transport *base)
 {
 	struct local_transport *t = local_of(base);
-	int value = 0;
-	const int r = libusb_get_configuration(t->handle, &value);
+	const int value = ask_configuration(t);
 
-	if (r < 0)
-		return local_explain(t, local_error(r));
+	if (value < 0)
+		return local_explain(t, value);
 	t->configuration = value;
 	return value;
 }
@@ -279,9 +294,9 @@ leak(struct local_transport *t)
 
 /*
  * Waits for whoever makes or ends a context, anywhere in this process; and who
- * makes one looks at every device of the host, also at those that another
- * program resets right now, which takes as long as the reset.  So it is
- * nothing for free(), which any thread may call.
+ * makes one that enumerates looks at every device of the host, also at those
+ * that another program resets right now, which takes as long as the reset.  So
+ * it is nothing for free(), which any thread may call.
  */
 static void
 end_context(struct local_transport *t)
@@ -313,7 +328,7 @@ stop(struct transport *base)
 	local_reads_fini(t);
 	if (t->claimed >= 0)
 		libusb_release_interface(t->handle, t->claimed);
-	libusb_close(t->handle);
+	local_close(t);
 	end_context(t);
 }
 
@@ -347,101 +362,9 @@ static const struct transport_ops ops = {
 
 /* ---- Opening ---- */
 
-static enum usb_speed
-speed_of(int speed)
-{
-	switch (speed) {
-	case LIBUSB_SPEED_LOW:
-		return USB_SPEED_LOW;
-	case LIBUSB_SPEED_FULL:
-		return USB_SPEED_FULL;
-	case LIBUSB_SPEED_HIGH:
-		return USB_SPEED_HIGH;
-	case LIBUSB_SPEED_SUPER:
-		return USB_SPEED_SUPER;
-#if LIBUSB_API_VERSION >= 0x01000106
-	case LIBUSB_SPEED_SUPER_PLUS:
-		return USB_SPEED_SUPER_PLUS;
-#endif
-	default:
-		return USB_SPEED_UNKNOWN;
-	}
-}
-
-/* "BUS-PORT.PORT", as the kernel names devices; "BUS@ADDRESS" where the system
- * does not tell ports. */
-static void
-make_key(struct usb_ident *ident)
-{
-	size_t at = (size_t)snprintf(ident->key, sizeof ident->key, "%u",
-	    ident->bus);
-
-	if (ident->port_count == 0)
-		snprintf(ident->key + at, sizeof ident->key - at, "@%u",
-		    ident->address);
-	for (unsigned i = 0; i < ident->port_count; i++)
-		at += (size_t)snprintf(ident->key + at,
-		    sizeof ident->key - at, "%c%u", i == 0 ? '-' : '.',
-		    ident->ports[i]);
-}
-
-bool
-local_describe(libusb_device *device, struct usb_ident *out)
-{
-	struct libusb_device_descriptor d;
-	int ports;
-
-	if (libusb_get_device_descriptor(device, &d) < 0)
-		return false;
-	memset(out, 0, sizeof *out);
-	out->bus = libusb_get_bus_number(device);
-	out->address = libusb_get_device_address(device);
-	ports = libusb_get_port_numbers(device, out->ports, USB_PORTS_MAX);
-	out->port_count = ports > 0 ? (uint8_t)ports : 0;
-	out->configurations = d.bNumConfigurations;
-	out->vendor = d.idVendor;
-	out->product = d.idProduct;
-	out->release = d.bcdDevice;
-	out->speed = speed_of(libusb_get_device_speed(device));
-	make_key(out);
-	return true;
-}
-
-/* 0 when there is none such: unplugged, or another one is in its place. */
 static int
-open_in(libusb_device **list, ssize_t count, const struct usb_ident *wanted,
-    libusb_device_handle **out)
+open_failed(int error, const struct usb_ident *ident, struct cause *why)
 {
-	for (ssize_t i = 0; i < count; i++) {
-		struct usb_ident here;
-
-		if (local_describe(list[i], &here) &&
-		    strcmp(here.key, wanted->key) == 0 &&
-		    here.address == wanted->address)
-			return libusb_open(list[i], out);
-	}
-	return LIBUSB_ERROR_NO_DEVICE;
-}
-
-/* Enumerates and opens; libusb's error, 0 when it is open. */
-static int
-find_and_open(struct local_transport *t, const struct usb_ident *ident)
-{
-	libusb_device **list;
-	const ssize_t count = libusb_get_device_list(t->ctx, &list);
-	int r;
-
-	if (count < 0)
-		return (int)count;
-	r = open_in(list, count, ident, &t->handle);
-	libusb_free_device_list(list, 1);
-	return r;
-}
-
-static int
-open_failed(int r, const struct usb_ident *ident, struct cause *why)
-{
-	const int error = local_error(r);
 	const char *remedy = "";
 
 	if (error == USB_ERROR_ACCESS)
@@ -464,7 +387,8 @@ new_transport(struct read_budget *budget, const struct usb_ident *ident)
 	t->base.ops = &ops;
 	snprintf(t->key, sizeof t->key, "%s", ident->key);
 	t->budget = budget;
-	t->claimed = t->configuration = -1;
+	t->speed = ident->speed;
+	t->fd = t->claimed = t->configuration = -1;
 	chunk_list_init(&t->ready);
 	t->starved_since = MOMENT_NEVER;
 	queue_init(&t->parked);
@@ -477,20 +401,14 @@ local_open(struct read_budget *budget, const struct usb_ident *ident,
     struct transport **out, struct cause *why)
 {
 	struct local_transport *t = new_transport(budget, ident);
-	int r;
+	int error;
 
 	if (t == NULL)
-		return open_failed(LIBUSB_ERROR_NO_MEM, ident, why);
-	r = libusb_init(&t->ctx);
-	if (r < 0) {
+		return open_failed(USB_ERROR_NO_MEM, ident, why);
+	error = local_attach(t, ident);
+	if (error != USB_OK) {
 		free(t);
-		return open_failed(r, ident, why);
-	}
-	r = find_and_open(t, ident);
-	if (r < 0) {
-		libusb_exit(t->ctx);
-		free(t);
-		return open_failed(r, ident, why);
+		return open_failed(error, ident, why);
 	}
 	pthread_mutex_init(&t->wake_lock, NULL);
 	*out = &t->base;

@@ -7,8 +7,8 @@
  * device and its transfers share.
  *
  * Each opened device has a libusb context of its own, whose events its reader
- * handles; so no device waits for another's callbacks.  Only portable calls of
- * libusb are used: devices are found by enumeration and opened by their place.
+ * handles; so no device waits for another's callbacks.  How they are found and
+ * opened is told in transport_libusb_open.c; all else is portable.
  *
  * Threads: the reader's, but for what is said to be the writer's.  Between the
  * two stand two lock-free queues and a few atomics; libusb does the rest.
@@ -66,6 +66,8 @@ struct local_transport {
 	pthread_mutex_t wake_lock;
 	libusb_context *ctx;
 	libusb_device_handle *handle;
+	int fd; /* the device's file that the handle is for; -1: it has its own */
+	enum usb_speed speed;
 	int claimed; /* interface, -1: none */
 	int configuration; /* that it must be in; -1: any */
 
@@ -117,9 +119,6 @@ local_of(struct transport *t)
 /* libusb's error codes as a usb_error. */
 int local_error(int libusb_error);
 
-/* What a device is called, and where it is.  False: it cannot be told. */
-bool local_describe(libusb_device *device, struct usb_ident *out);
-
 /* Opens the device at the place of `ident`.  A usb_error and a cause, or
  * USB_OK and *out.  Any thread. */
 int local_open(struct read_budget *budget, const struct usb_ident *ident,
@@ -144,6 +143,25 @@ local_failure(struct local_transport *t)
 {
 	return atomic_load_explicit(&t->failure, memory_order_relaxed);
 }
+
+/* ---- transport_libusb_open.c ---- */
+
+/*
+ * Chooses how devices are opened by this process, once and before the first.
+ * `ctx` is the context that finds them: where they are opened directly, those
+ * that are made later find none (libusb has that by the process).
+ */
+void local_choose_way(libusb_context *ctx);
+bool local_is_direct(void);
+
+/* What a device is called, and where it is.  False: it cannot be told. */
+bool local_describe(libusb_device *device, struct usb_ident *out);
+
+/* Gives a new transport its context and its device.  A usb_error, after which it
+ * has neither. */
+int local_attach(struct local_transport *t, const struct usb_ident *ident);
+/* Gives up the device. */
+void local_close(struct local_transport *t);
 
 /* ---- transport_libusb_read.c ---- */
 

@@ -160,9 +160,7 @@ settle(struct local_transport *t)
 static int
 want(const struct local_transport *t)
 {
-	const int speed = libusb_get_device_speed(libusb_get_device(t->handle));
-
-	return speed >= LIBUSB_SPEED_SUPER ? LOCAL_READS_SUPER
+	return t->speed >= USB_SPEED_SUPER ? LOCAL_READS_SUPER
 					   : LOCAL_READS_HIGH;
 }
 

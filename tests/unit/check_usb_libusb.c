@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "fake_libusb.h"
 #include "unit.h"
+#include "usb_trees.h"
 #include "usb/transport_libusb.h"
 
 static const struct fake_spec spec = { .bus = 1, .address = 7,
@@ -44,6 +45,14 @@ setup(void)
 }
 
 static void
+setup_direct(void)
+{
+	show_trees();
+	choose_direct();
+	setup();
+}
+
+static void
 start(void)
 {
 	ck_assert_int_eq(t->ops->start(t, &pipes, &pool), USB_OK);
@@ -61,6 +70,7 @@ finish(void)
 	t->ops->free(t);
 	chunk_pool_fini(&pool);
 	c = fake_counts();
+	hide_trees();
 	ck_assert_int_eq(c.in_flight, 0);
 	ck_assert_int_eq(c.transfers, 0);
 	ck_assert_int_eq(c.handles, 0);
@@ -514,14 +524,13 @@ START_TEST(slow_neighbour)
 }
 END_TEST
 
-int
-main(void)
+static TCase *
+all_tests(const char *name, void (*prepare)(void))
 {
-	Suite *s = suite_create("usb_libusb");
-	TCase *tc = tcase_create("all");
+	TCase *tc = tcase_create(name);
 
 	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_checked_fixture(tc, prepare, NULL);
 	tcase_add_test(tc, reads_in_order);
 	tcase_add_test(tc, read_waits_no_longer);
 	tcase_add_test(tc, stall);
@@ -537,6 +546,16 @@ main(void)
 	tcase_add_test(tc, jammed);
 	tcase_add_test(tc, reset);
 	tcase_add_test(tc, slow_neighbour);
-	suite_add_tcase(s, tc);
+	return tc;
+}
+
+int
+main(void)
+{
+	Suite *s = suite_create("usb_libusb");
+
+	suite_add_tcase(s, all_tests("found", setup));
+	if (can_open_directly())
+		suite_add_tcase(s, all_tests("direct", setup_direct));
 	return unit_run(s);
 }

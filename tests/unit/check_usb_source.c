@@ -11,6 +11,9 @@
 #include "usb/bringup.h"
 #include "usb/read_budget.h"
 #include "usb_layouts.h"
+#include "usb_trees.h"
+#include "usb/sysfs.h"
+#include "usb/transport_libusb.h"
 #include "usb_watch.h"
 
 static const struct fake_spec phone = { .bus = 1, .address = 7,
@@ -263,6 +266,165 @@ START_TEST(opening)
 }
 END_TEST
 
+/* ---- Opening directly ---- */
+
+/* What a source says of opening this; a device that is opened is given up. */
+static int
+opens(struct usb_source *s, const struct usb_ident *i)
+{
+	struct transport *t;
+	struct cause why = { "" };
+	const int error = s->ops->open(s, i, &t, &why);
+
+	if (error == USB_OK) {
+		t->ops->stop(t);
+		t->ops->free(t);
+	} else {
+		ck_assert_ptr_nonnull(strstr(why.text, "1-2.3"));
+	}
+	ck_assert_int_eq(fake_counts().handles, 0);
+	ck_assert_int_eq(fake_counts().contexts, 1);
+	return error;
+}
+
+static void
+end_direct(struct usb_source *s)
+{
+	/* Nobody but the source has looked at all devices. */
+	ck_assert_int_eq(fake_counts().discoveries, 1);
+	s->ops->free(s);
+	hide_trees();
+}
+
+START_TEST(opening_directly)
+{
+	struct fake_spec again = phone;
+	struct fake_device *d;
+	struct usb_ident moved = ident;
+	struct usb_source *s;
+
+	show_trees();
+	d = fake_plug(&phone);
+	s = new_source(true);
+	ck_assert(local_is_direct());
+	ck_assert_int_eq(opens(s, &ident), USB_OK);
+	fake_set_init(LIBUSB_ERROR_NO_MEM);
+	ck_assert_int_eq(opens(s, &ident), USB_ERROR_NO_MEM);
+	fake_set_init(0);
+	fake_set_wrap(LIBUSB_ERROR_ACCESS);
+	ck_assert_int_eq(opens(s, &ident), USB_ERROR_ACCESS);
+	fake_set_wrap(LIBUSB_ERROR_IO);
+	ck_assert_int_eq(opens(s, &ident), USB_ERROR_IO);
+	fake_set_wrap(0);
+	/* There is no file of that address. */
+	moved.address = 8;
+	ck_assert_int_eq(opens(s, &moved), USB_ERROR_GONE);
+	/* Another device has the port, and yet another one the address. */
+	fake_unplug(d);
+	ck_assert_int_eq(opens(s, &ident), USB_ERROR_GONE);
+	again.address = 9;
+	fake_plug(&again);
+	again = phone;
+	again.ports[1] = 4;
+	fake_plug(&again);
+	ck_assert_int_eq(opens(s, &ident), USB_ERROR_GONE);
+	moved.address = 9;
+	ck_assert_int_eq(opens(s, &moved), USB_OK);
+	fake_set_wrap(1);
+	ck_assert_int_eq(opens(s, &moved), USB_ERROR_GONE);
+	end_direct(s);
+}
+END_TEST
+
+/* Where one of the two is missing, devices are found as ever, also anew. */
+START_TEST(opening_in_another_way)
+{
+	struct fake_device *d;
+	struct usb_watch w;
+
+	if (_i == 0)
+		show_trees();
+	fake_plug(&phone);
+	sysfs_nodes = "/nowhere";
+	watch_start(&w, new_source(true));
+	ck_assert(!local_is_direct());
+	ck_assert_str_eq(watch_event(&w, 0), "+1-2.3");
+	ck_assert_int_eq(opens(w.source, &ident), USB_OK);
+	ck_assert_int_eq(fake_counts().discoveries, 2);
+	fake_deafen();
+	d = fake_plug(&mouse);
+	fake_unplug(d);
+	w.source->ops->rescan(w.source);
+	ck_assert(watch_answers(&w, 1));
+	ck_assert_int_eq(fake_counts().discoveries, 3);
+	end(&w);
+	if (_i == 0)
+		fake_hide();
+}
+END_TEST
+
+/* What libusb has not heard of is found, and stays so while libusb goes on with
+ * what it knows. */
+START_TEST(unheard)
+{
+	struct fake_spec other = phone;
+	struct fake_device *d;
+	struct usb_watch w;
+
+	show_trees();
+	d = fake_plug(&phone);
+	fake_plug(&mouse);
+	watch_start(&w, new_source(true));
+	ck_assert_str_eq(watch_event(&w, 0), "+1-2.3");
+	ck_assert_int_eq(watch_ident(&w, "1-2.3")->speed, USB_SPEED_HIGH);
+	fake_deafen();
+	fake_unplug(d);
+	w.source->ops->rescan(w.source);
+	ck_assert_str_eq(watch_event(&w, 1), "-1-2.3");
+	other.address = 12;
+	other.speed = LIBUSB_SPEED_SUPER;
+	fake_plug(&other);
+	w.source->ops->rescan(w.source);
+	ck_assert_str_eq(watch_event(&w, 2), "+1-2.3");
+	ck_assert_uint_eq(watch_ident(&w, "1-2.3")->address, 12);
+	ck_assert_uint_eq(watch_ident(&w, "1-2.3")->configurations, 4);
+	ck_assert_uint_eq(watch_ident(&w, "1-2.3")->port_count, 2);
+	ck_assert_int_eq(watch_ident(&w, "1-2.3")->speed, USB_SPEED_SUPER);
+	w.source->ops->rescan(w.source);
+	ck_assert(watch_answers(&w, 3));
+	end(&w);
+	ck_assert_int_eq(w.count, 3);
+	ck_assert_int_eq(fake_counts().discoveries, 1);
+	hide_trees();
+}
+END_TEST
+
+/* One that is looked for is told when nothing else tells of it. */
+START_TEST(unheard_in_doubt)
+{
+	struct fake_spec other = phone;
+	struct moment before;
+	struct usb_watch w;
+
+	show_trees();
+	fake_plug(&phone);
+	watch_start(&w, new_source(true));
+	ck_assert_str_eq(watch_event(&w, 0), "+1-2.3");
+	fake_deafen();
+	other.address = 12;
+	other.ports[1] = 4;
+	fake_plug(&other);
+	before = clock_now();
+	ck_assert_int_eq(opens(w.source, &(struct usb_ident){
+	    .key = "1-2.3", .bus = 1, .address = 13 }), USB_ERROR_GONE);
+	ck_assert_str_eq(watch_event(&w, 1), "+1-2.4");
+	ck_assert_int_gt(moment_ms_between(before, clock_now()), 500);
+	end(&w);
+	ck_assert_int_eq(w.count, 2);
+	hide_trees();
+}
+END_TEST
+
 static int
 phone_control(struct fake_device *d, uint8_t type, uint8_t request,
     uint16_t value, uint16_t index, void *data, uint16_t length)
@@ -379,6 +541,12 @@ main(void)
 	tcase_add_test(tc, no_usb);
 	tcase_add_test(tc, pestered);
 	tcase_add_test(tc, opening);
+	if (can_open_directly()) {
+		tcase_add_test(tc, opening_directly);
+		tcase_add_loop_test(tc, opening_in_another_way, 0, 2);
+		tcase_add_test(tc, unheard);
+		tcase_add_test(tc, unheard_in_doubt);
+	}
 	tcase_add_test(tc, brought_up);
 	tcase_add_test(tc, budget);
 	suite_add_tcase(s, tc);

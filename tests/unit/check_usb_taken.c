@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "fake_libusb.h"
 #include "unit.h"
+#include "usb_trees.h"
+#include "usb/sysfs.h"
 #include "usb/transport_libusb.h"
 
 static const struct fake_spec spec = { .bus = 1, .address = 7,
@@ -25,7 +27,7 @@ static struct fake_device *device;
 static struct read_budget budget;
 static struct chunk_pool pool;
 static struct transport *t;
-static char root[64], folder[96], link_name[112];
+static char root[64], folder[128], link_name[144];
 
 /* The kernel gives the interface to a driver: a new link, which gets a number
  * that no other has had. */
@@ -43,7 +45,7 @@ bind_driver(int number)
 static void
 bind_again(void)
 {
-	char old[128];
+	char old[160];
 
 	snprintf(old, sizeof old, "%s.old", link_name);
 	ck_assert_int_eq(rename(link_name, old), 0);
@@ -52,24 +54,38 @@ bind_again(void)
 
 /* Opened, and in configuration 4. */
 static void
-setup(void)
+set_up(void)
 {
 	struct cause why;
 
 	log_set_level(LOG_LEVEL_FATAL);
-	snprintf(root, sizeof root, "/tmp/muxd-taken.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(root));
-	snprintf(folder, sizeof folder, "%s/1-2.3:4.1", root);
+	snprintf(folder, sizeof folder, "%s/1-2.3:4.1", sysfs_root);
 	ck_assert_int_eq(mkdir(folder, 0700), 0);
 	snprintf(link_name, sizeof link_name, "%s/driver", folder);
 	bind_driver(1);
-	claim_mark_root = root;
 
 	device = fake_plug(&spec);
 	read_budget_init(&budget);
 	chunk_pool_init(&pool, 16);
 	ck_assert_int_eq(local_open(&budget, &ident, &t, &why), USB_OK);
 	ck_assert_int_eq(t->ops->set_configuration(t, 4, 0), USB_OK);
+}
+
+static void
+setup(void)
+{
+	snprintf(root, sizeof root, "/tmp/muxd-taken.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(root));
+	sysfs_root = root;
+	set_up();
+}
+
+static void
+setup_direct(void)
+{
+	show_trees();
+	choose_direct();
+	set_up();
 }
 
 static void
@@ -90,6 +106,9 @@ finish(void)
 	ck_assert_int_eq(fake_counts().in_flight, 0);
 	ck_assert_int_eq(fake_counts().handles, 0);
 	ck_assert_int_eq(fake_counts().contexts, 0);
+	hide_trees();
+	if (root[0] == '\0')
+		return;
 	snprintf(command, sizeof command, "rm -rf '%s'", root);
 	ck_assert_int_eq(system(command), 0);
 }
@@ -292,14 +311,13 @@ START_TEST(nobody)
 }
 END_TEST
 
-int
-main(void)
+static TCase *
+all_tests(const char *name, void (*prepare)(void))
 {
-	Suite *s = suite_create("usb_taken");
-	TCase *tc = tcase_create("all");
+	TCase *tc = tcase_create(name);
 
 	tcase_set_timeout(tc, 30);
-	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_checked_fixture(tc, prepare, NULL);
 	tcase_add_loop_test(tc, amid_a_request, 0, 2);
 	tcase_add_test(tc, before_the_configuration);
 	tcase_add_loop_test(tc, before_the_claim, 0, 2);
@@ -311,6 +329,16 @@ main(void)
 	tcase_add_test(tc, between_reads);
 	tcase_add_test(tc, between_reads_for_good);
 	tcase_add_loop_test(tc, nobody, 0, 2);
-	suite_add_tcase(s, tc);
+	return tc;
+}
+
+int
+main(void)
+{
+	Suite *s = suite_create("usb_taken");
+
+	suite_add_tcase(s, all_tests("found", setup));
+	if (can_open_directly())
+		suite_add_tcase(s, all_tests("direct", setup_direct));
 	return unit_run(s);
 }

@@ -21,7 +21,7 @@ static void
 tell_contexts(void)
 {
 	for (struct libusb_context *c = fake.contexts; c != NULL; c = c->next) {
-		c->events++;
+		c->events += !c->deaf;
 		pthread_cond_broadcast(&c->wake);
 	}
 }
@@ -54,6 +54,7 @@ fake_plug_as(const struct fake_spec *spec,
 	pthread_mutex_lock(&fake.lock);
 	d->next = fake.devices;
 	fake.devices = d;
+	fake_show_device(d);
 	tell_contexts();
 	pthread_mutex_unlock(&fake.lock);
 	return d;
@@ -75,8 +76,20 @@ fake_unplug(struct fake_device *d)
 {
 	pthread_mutex_lock(&fake.lock);
 	d->plugged = false;
+	fake_show_device(d);
 	end_transfers(d);
 	tell_contexts();
+	pthread_mutex_unlock(&fake.lock);
+}
+
+void
+fake_deafen(void)
+{
+	pthread_mutex_lock(&fake.lock);
+	for (struct fake_device *d = fake.devices; d != NULL; d = d->next)
+		d->heard = d->plugged;
+	for (struct libusb_context *c = fake.contexts; c != NULL; c = c->next)
+		c->deaf = true;
 	pthread_mutex_unlock(&fake.lock);
 }
 
@@ -85,6 +98,7 @@ fake_reconfigure(struct fake_device *d, int configuration)
 {
 	pthread_mutex_lock(&fake.lock);
 	d->configuration = configuration;
+	fake_show_device(d);
 	end_transfers(d);
 	pthread_mutex_unlock(&fake.lock);
 }
@@ -99,6 +113,7 @@ fake_reconfigure(struct fake_device *d, int configuration)
 SETTER(fake_set_hotplug, bool, has_hotplug)
 SETTER(fake_set_init, int, init_error)
 SETTER(fake_set_open, int, open_error)
+SETTER(fake_set_wrap, int, wrap_error)
 SETTER(fake_set_memory, long, memory)
 SETTER(fake_set_slowness, int, slowness)
 SETTER(fake_set_claim, int, claim_error)
@@ -210,6 +225,8 @@ libusb_init(libusb_context **out)
 	c->next = fake.contexts;
 	fake.contexts = c;
 	fake.counts.contexts++;
+	c->empty = fake.no_discovery;
+	fake.counts.discoveries += !c->empty;
 	pthread_mutex_unlock(&fake.lock);
 	*out = c;
 	return 0;
@@ -251,6 +268,12 @@ libusb_hotplug_register_callback(libusb_context *ctx, int events, int flags,
 	return 0;
 }
 
+static bool
+is_listed(const struct libusb_context *c, const struct fake_device *d)
+{
+	return !c->empty && (c->deaf ? d->heard : d->plugged);
+}
+
 ssize_t
 libusb_get_device_list(libusb_context *ctx, libusb_device ***out)
 {
@@ -259,11 +282,11 @@ libusb_get_device_list(libusb_context *ctx, libusb_device ***out)
 
 	pthread_mutex_lock(&fake.lock);
 	for (struct fake_device *d = fake.devices; d != NULL; d = d->next)
-		n += d->plugged;
+		n += is_listed(ctx, d);
 	list = calloc((size_t)n + 1, sizeof *list);
 	RULE(list != NULL);
 	for (struct fake_device *d = fake.devices; d != NULL; d = d->next) {
-		if (!d->plugged)
+		if (!is_listed(ctx, d))
 			continue;
 		list[i] = calloc(1, sizeof **list);
 		RULE(list[i] != NULL);
@@ -349,14 +372,10 @@ libusb_open(libusb_device *device, libusb_device_handle **out)
 	pthread_mutex_lock(&fake.lock);
 	error = fake.open_error != 0 ? fake.open_error
 	    : device->d->plugged ? 0 : LIBUSB_ERROR_NO_DEVICE;
-	fake.counts.handles += error == 0;
+	if (error == 0)
+		*out = fake_new_handle(libusb_ref_device(device), false);
 	pthread_mutex_unlock(&fake.lock);
-	if (error != 0)
-		return error;
-	*out = calloc(1, sizeof **out);
-	RULE(*out != NULL);
-	(*out)->device = libusb_ref_device(device);
-	return 0;
+	return error;
 }
 
 void

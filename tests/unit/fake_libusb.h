@@ -41,6 +41,23 @@ void fake_unplug(struct fake_device *d);
  */
 void fake_reconfigure(struct fake_device *d, int configuration);
 
+/* The contexts that there are hear no more of what comes and goes: their lists
+ * stay as they are. */
+void fake_deafen(void);
+
+/*
+ * From now on devices are seen as on Linux, in a folder of the test's that this
+ * returns: FOLDER/devices/KEY is what /sys has of them, FOLDER/nodes/BUS/ADDRESS
+ * their file, which libusb_wrap_sys_device() takes; and devices whose ports are
+ * not known are not there.
+ */
+const char *fake_show(void);
+/* What that call says about a device, 1: it is unplugged amid it; without fake_show() it does not know what
+ * it is asked. */
+void fake_set_wrap(int error);
+/* Removes the folder. */
+void fake_hide(void);
+
 /* ---- The host: the next calls answer so; 0 again is well ---- */
 
 void fake_set_hotplug(bool has);
@@ -111,6 +128,7 @@ int fake_written(struct fake_device *d, struct fake_written **out);
 
 struct fake_counts {
 	int contexts; /* open now */
+	int discoveries; /* by contexts, of all devices */
 	int handles;
 	int transfers; /* allocated now */
 	int in_flight;

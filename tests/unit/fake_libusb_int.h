@@ -43,6 +43,7 @@ struct fake_device {
 	struct fake_device *next;
 	struct fake_spec spec;
 	bool plugged, held, jammed;
+	bool heard; /* by contexts that are deaf */
 	bool halted; /* IN: nothing more until it is cleared */
 	int configuration, next_write;
 	fake_control *control;
@@ -63,12 +64,13 @@ struct libusb_device {
 
 struct libusb_device_handle {
 	libusb_device *device;
+	bool wrapped;
 };
 
 struct libusb_context {
 	struct libusb_context *next;
 	struct list done;
-	bool interrupted;
+	bool interrupted, deaf, empty;
 	libusb_hotplug_callback_fn hotplug;
 	void *hotplug_arg;
 	int events; /* that the callback has not heard of */
@@ -81,11 +83,18 @@ extern struct fake_state {
 	struct fake_device *devices;
 	struct fake_counts counts;
 	bool has_hotplug;
+	bool shown, no_discovery;
+	int wrap_error;
 	int init_error, open_error, claim_error, claim_of, reset_error;
 	int configuring_error;
 	int stuck, slowness;
 	long memory, memory_used;
 } fake;
+
+/* What is shown of a device follows what it is. */
+void fake_show_device(const struct fake_device *d);
+/* A handle, counted. */
+libusb_device_handle *fake_new_handle(libusb_device *device, bool wrapped);
 
 /* ---- Under the lock ---- */
 

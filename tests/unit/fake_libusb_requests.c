@@ -86,6 +86,8 @@ libusb_free_config_descriptor(struct libusb_config_descriptor *c)
 int
 libusb_get_configuration(libusb_device_handle *h, int *out)
 {
+	/* It would ask the device, and wait for an answer. */
+	RULE(!h->wrapped);
 	pthread_mutex_lock(&fake.lock);
 	*out = h->device->d->configuration;
 	return unlock(h->device->d);
@@ -108,6 +110,7 @@ libusb_set_configuration(libusb_device_handle *h, int configuration)
 	fake.counts.configuration = configuration;
 	fake.counts.set_configurations++;
 	d->configuration = configuration;
+	fake_show_device(d);
 	return unlock(d);
 }
 
