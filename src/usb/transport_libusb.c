@@ -11,9 +11,10 @@
 #include "base/log.h"
 #include "usb/sysfs.h"
 
-/* How long cancelled transfers may take to come back; stop() promises a second
- * in all. */
-#define REAP_MS 800
+/* How long transfers may take to come back: by themselves, then cancelled.
+ * stop() promises a second in all. */
+#define RETURN_MS 400
+#define REAP_MS 400
 
 int
 local_error(int libusb_error)
@@ -259,22 +260,37 @@ any_flying(struct local_transport *t)
 	return atomic_load_explicit(&t->flying, memory_order_acquire) > 0;
 }
 
-/* Cancels everything and waits for it to come back.  False: some does not. */
+/* Waits until all transfers have come back.  False: some do not. */
+static bool
+await_transfers(struct local_transport *t, int ms)
+{
+	const struct moment deadline = moment_after_ms(clock_now(), ms);
+	int left = ms;
+
+	while (any_flying(t) && left > 0 && local_handle_events(t, left))
+		left = moment_poll_timeout(clock_now(), deadline);
+	return !any_flying(t);
+}
+
+/*
+ * What a device had in flight comes back by itself when it leaves or is reset.
+ * To ask for it just then can wait for ever: when a USB/IP server closes, Linux's
+ * vhci_hcd forgets a transfer that it has not sent yet, if that was cancelled
+ * before (6.1, vhci_cleanup_unlink_list()).  The kernel then waits for it with
+ * the device's lock, and whoever wants that lock with it: the hub, udev.
+ */
 static bool
 reap_all(struct local_transport *t)
 {
-	const struct moment deadline = moment_after_ms(clock_now(), REAP_MS);
-	int left;
+	const int error = local_failure(t);
 
+	if ((error == USB_ERROR_GONE || error == USB_ERROR_TAKEN) &&
+	    await_transfers(t, RETURN_MS))
+		return true;
 	local_reads_cancel(t);
 	local_events_cancel(t);
 	local_writes_cancel(t);
-	while (any_flying(t)) {
-		left = moment_poll_timeout(clock_now(), deadline);
-		if (left == 0 || !local_handle_events(t, left))
-			break;
-	}
-	return !any_flying(t);
+	return await_transfers(t, REAP_MS);
 }
 
 /*
@@ -287,8 +303,8 @@ static void
 leak(struct local_transport *t)
 {
 	t->leaked = true;
-	log_error("USB device %s: %d transfers do not end after %d ms; their "
-	    "memory is given up", t->key,
+	log_error("USB device %s: %d cancelled transfers do not end within "
+	    "%d ms; their memory is given up", t->key,
 	    atomic_load_explicit(&t->flying, memory_order_relaxed), REAP_MS);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A local device as a transport, over a libusb without USB. */
 #include <check.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -470,6 +471,40 @@ START_TEST(jammed)
 }
 END_TEST
 
+static void *
+unplug_soon(void *arg)
+{
+	poll(NULL, 0, 100);
+	fake_unplug(arg);
+	return NULL;
+}
+
+/* What a device that leaves had in flight comes back by itself; that of one that
+ * only seemed to leave is asked for. */
+START_TEST(leaves)
+{
+	pthread_t other;
+	struct chunk *c;
+	struct frame f;
+
+	start();
+	fake_hold(device, true);
+	init_frame(&f, 1, 40, false);
+	t->ops->write(t, &f.tx);
+	fake_send_status(device, LIBUSB_TRANSFER_NO_DEVICE);
+	ck_assert_int_lt(t->ops->read(t, &c, 1000), 0);
+	ck_assert_int_eq(fake_counts().in_flight, 4);
+	if (_i == 0)
+		ck_assert_int_eq(pthread_create(&other, NULL, unplug_soon,
+		    device), 0);
+	finish();
+	ck_assert_int_eq(fake_counts().cancels, _i == 0 ? 0 : 4);
+	ck_assert_int_eq(f.done, 1);
+	if (_i == 0)
+		pthread_join(other, NULL);
+}
+END_TEST
+
 START_TEST(reset)
 {
 	struct chunk *c;
@@ -544,6 +579,7 @@ all_tests(const char *name, void (*prepare)(void))
 	tcase_add_test(tc, halted);
 	tcase_add_loop_test(tc, ends_with_frames, 0, 3);
 	tcase_add_test(tc, jammed);
+	tcase_add_loop_test(tc, leaves, 0, 2);
 	tcase_add_test(tc, reset);
 	tcase_add_test(tc, slow_neighbour);
 	return tc;

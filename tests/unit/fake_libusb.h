@@ -133,6 +133,7 @@ struct fake_counts {
 	int transfers; /* allocated now */
 	int in_flight;
 	int clear_halts, resets;
+	int cancels; /* of transfers in flight */
 	int configuration; /* last set; -1: never */
 	int detached;      /* drivers */
 	int attached;      /* the same, given back */

@@ -234,6 +234,7 @@ libusb_cancel_transfer(struct libusb_transfer *x)
 	if (t->state == FLYING) {
 		d = x->dev_handle->device->d;
 		r = 0;
+		fake.counts.cancels++;
 		if (!d->jammed &&
 		    (list_take_out(&d->reads, t) || list_take_out(&d->writes, t)))
 			fake_complete(t, LIBUSB_TRANSFER_CANCELLED, 0);
