@@ -156,6 +156,20 @@ tell_gone(struct scm_conn *c)
 }
 
 static void
+show(struct scm_state *s) RUNS_ON(on_reader)
+{
+	const struct scm_device *engine = &s->engine;
+
+	counter_set(&s->stats.messages, engine->messages);
+	counter_set(&s->stats.violations, engine->violations);
+	counter_set(&s->stats.splits, engine->splits);
+	counter_set(&s->stats.refused, engine->refused);
+	counter_set(&s->stats.open, engine->open);
+	counter_set(&s->stats.held,
+	    atomic_load_explicit(&engine->held, memory_order_relaxed));
+}
+
+static void
 take_leave(struct device *d, struct scm_conn *c) RUNS_ON(on_reader)
 {
 	struct scm_device *engine = &d->scm_state->engine;
@@ -215,6 +229,7 @@ take(struct device *d, struct msg *m) RUNS_ON(on_reader)
 	default:
 		break;
 	}
+	show(d->scm_state);
 }
 
 /* The reader has told every socket that its device is gone. */
@@ -385,20 +400,6 @@ obey(struct device *d, const struct scm_event *e, struct input *in,
 		return false;
 	}
 	return true;
-}
-
-static void
-show(struct scm_state *s) RUNS_ON(on_reader)
-{
-	const struct scm_device *engine = &s->engine;
-
-	counter_set(&s->stats.messages, engine->messages);
-	counter_set(&s->stats.violations, engine->violations);
-	counter_set(&s->stats.splits, engine->splits);
-	counter_set(&s->stats.refused, engine->refused);
-	counter_set(&s->stats.open, engine->open);
-	counter_set(&s->stats.held,
-	    atomic_load_explicit(&engine->held, memory_order_relaxed));
 }
 
 /* A transfer that ends before the read is full has ended. */
