@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # usbexportd exports a phone that is plugged into this machine, as a gadget of
-# dummy_hcd; the kernel's usbip imports it, and muxd uses what the kernel has
-# then, through the system's libusb.
+# dummy_hcd; the kernel's usbip imports it; and muxd, and Debian's usbmuxd, use
+# what the kernel has then, through the system's libusb.
 . "${0%/*}/../../e2e/usb.sh"
 . "${0%/*}/exporter.sh"
 . "${0%/*}/gadget.sh"
@@ -53,16 +53,24 @@ must_await 10 state_is "$udid" free
 
 # ---- The daemon ------------------------------------------------------------
 
-# It would see the original, too, which has no node while it is imported.
 node=$(printf '/dev/bus/usb/%03d/%03d' \
     "$(cat "/sys/bus/usb/devices/$busid/busnum")" \
     "$(cat "/sys/bus/usb/devices/$busid/devnum")")
 
+# A daemon would see the original, too, which has no node while it is imported.
+attach_alone() {
+	attach "$udid"
+	udevadm settle --timeout=20
+	mv "$node" /dev/original
+}
+free_again() {
+	mv /dev/original "$node"
+	must_await 10 state_is "$udid" free
+}
+
 amount=$(scaled $((8 << 20)))
 step "muxd, with the system's libusb, uses what the kernel has imported"
-attach "$udid"
-udevadm settle --timeout=20
-mv "$node" /dev/original
+attach_alone
 muxd_alone() {
 	muxd --foreground -v -S "$SOCKET" -P NONE -C "$RECORDS" \
 	    --control "$CONTROL" >>"$DIR/muxd.log" 2>&1 &
@@ -80,7 +88,31 @@ step "a phone that is detached leaves its list"
 detach
 wait_phones 0 20
 stop_daemon
-mv /dev/original "$node"
-must_await 10 state_is "$udid" free
+free_again
+
+# ---- Debian's --------------------------------------------------------------
+
+# It asks lockdown before it lists a phone, as any other client of its own
+# socket: if its environment names another one, it lists none, for ever.
+SOCKET=/var/run/usbmuxd
+export USBMUXD_SOCKET_ADDRESS=UNIX:$SOCKET
+lists() { # UDIDS
+	[ "$(timeout 10 idevice_id -l)" = "$1" ]
+}
+
+step "Debian's usbmuxd uses it, too"
+attach_alone
+usbmuxd --foreground --verbose >"$DIR/usbmuxd.log" 2>&1 &
+stock=$!
+started+=("$stock")
+must_await 20 lists "$udid"
+contains "$(must timeout 20 ideviceinfo -s -u "$udid")" "DeviceName: muxphone"
+must load --all -c 2 echo "$amount"
+
+step "and loses it when it is detached"
+detach
+must_await 20 lists ""
+kill -KILL "$stock"
+free_again
 stop_exporter
 finish
