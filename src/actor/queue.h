@@ -68,9 +68,11 @@ queue_push(struct queue *q, struct qnode *n)
 			return QUEUE_REFUSED;
 		n->next = old == &queue_asleep ? NULL : old;
 		/* Release: pairs with the acquire in queue_take(), which makes
-		 * the node's contents visible to the consumer. */
+		 * the node's contents visible to the consumer.  Acquire: pairs
+		 * with the release in queue_idle(); who wakes a sleeper sees
+		 * where it sleeps. */
 	} while (!atomic_compare_exchange_weak_explicit(&q->head, &old, n,
-	    memory_order_release, memory_order_relaxed));
+	    memory_order_acq_rel, memory_order_relaxed));
 	return old == &queue_asleep ? QUEUE_WAKE : QUEUE_ADDED;
 }
 
@@ -102,7 +104,8 @@ queue_idle(struct queue *q)
 {
 	struct qnode *empty = NULL;
 
-	/* Acquire/release: a push that comes later sees the mark and wakes. */
+	/* Acquire/release: a push that comes later sees the mark and wakes, and
+	 * sees what the consumer has written before. */
 	return atomic_compare_exchange_strong_explicit(&q->head, &empty,
 		   &queue_asleep, memory_order_acq_rel, memory_order_relaxed) ||
 	    empty == &queue_asleep;

@@ -91,6 +91,7 @@ client_new(int fd, uint32_t number, bool admin, struct waker *waker,
 	c->serve_msg.type = MSG_SERVE;
 	c->ended_msg.type = MSG_CLIENT_ENDED;
 	c->stop_msg.type = MSG_CLIENT_STOP;
+	c->socket_msg.type = MSG_SOCKET;
 	mailbox_init_waker(&c->box, waker);
 	baton_init(&c->baton);
 	connection_init(&c->conn);
@@ -246,13 +247,18 @@ void
 client_wait_lending(struct client *c, int events, struct moment until,
     short *revents)
 {
-	if (c->put_by != NULL || !mailbox_idle(&c->box)) {
-		poll_both(c, events, 0, revents);
-		return;
+	const bool sleep = c->put_by == NULL && mailbox_idle(&c->box);
+	int timeout_ms = 0;
+
+	if (c->watch != NULL)
+		events = CLIENT_NO_SOCKET;
+	if (sleep) {
+		timeout_ms = moment_poll_timeout(clock_now(), until);
+		baton_lay_down(&c->baton);
 	}
-	baton_lay_down(&c->baton);
-	poll_both(c, events, moment_poll_timeout(clock_now(), until), revents);
-	baton_take_up(&c->baton, c->waker);
+	poll_both(c, events, timeout_ms, revents);
+	if (sleep)
+		baton_take_up(&c->baton, c->waker);
 }
 
 /* ---- Sending and receiving messages ---- */

@@ -14,6 +14,7 @@
 
 #include "actor/baton.h"
 #include "actor/mailbox.h"
+#include "actor/poller.h"
 #include "actor/ref.h"
 #include "daemon/connection.h"
 #include "daemon/msg.h"
@@ -74,10 +75,14 @@ struct client {
 	char comm[32];  /* its program's name, as the system has it */
 	char name[80];  /* "client 12 (pid 345 idevice_id)", for the log */
 	struct mailbox *manager;
+	struct poller *poller; /* set by its maker; NULL: there is none */
 
 	/* ---- Messages ---- */
 	struct ask ask;
 	struct msg serve_msg, ended_msg, stop_msg;
+	struct msg socket_msg; /* in a mailbox as long as the next is not 0 */
+	/* Of poll(): what pollers have told, and the worker has not taken. */
+	_Atomic int socket_events;
 
 	struct mailbox box; /* read by the worker */
 	struct waker *waker; /* the worker's; a reference */
@@ -89,6 +94,8 @@ struct client {
 	struct msg *put_by OWNED_BY(on_worker);
 	struct msg **put_by_end OWNED_BY(on_worker);
 	bool stopped OWNED_BY(on_worker); /* MSG_CLIENT_STOP has come */
+	/* Of its socket, while it is connected; NULL: its worker polls. */
+	struct poller_watch *watch OWNED_BY(on_worker);
 
 	struct connection conn;
 
@@ -140,8 +147,9 @@ struct msg *client_next_message(struct client *c) RUNS_ON(on_worker);
 void client_wait(struct client *c, int events, int timeout_ms, short *revents)
     RUNS_ON(on_worker);
 
-/* The same, until a moment, and with the baton laid down meanwhile: the reader
- * may act as the worker. */
+/* The same, until a moment, and with the baton laid down meanwhile: others may
+ * act as the worker.  While pollers watch the socket (c->watch) they tell of
+ * it. */
 void client_wait_lending(struct client *c, int events, struct moment until,
     short *revents) RUNS_ON(on_worker);
 

@@ -18,11 +18,15 @@
 #include "daemon/relay.h"
 
 /*
- * Payload that the reader itself gives to a client whose worker sleeps.  With
- * much more than that it is better that another processor copies it while the
- * reader reads on.
+ * Payload that a reader gives itself to a client whose worker sleeps and polls.
+ * With much more than that it is better that another processor copies it while
+ * the reader reads on.
  */
 #define ACT_BYTES 4096
+
+/* Turns that somebody else does for a worker: then others have kept it busy, and
+ * its own thread goes on. */
+#define BORROWED_TURNS 4
 
 /*
  * How long a phone may take to answer a SYN.  Below the five seconds after
@@ -81,6 +85,7 @@ begin(struct client *c, uint16_t port) RUNS_ON(on_worker)
 	conn->blocked = false;
 	conn->client_eof = conn->client_gone = conn->phone_ended = false;
 	conn->unrouted = false;
+	conn->ready = POLLIN;
 	conn->ack_at = conn->give_up_at = MOMENT_NEVER;
 	conn->fed = conn->seen = 0;
 }
@@ -159,6 +164,7 @@ set_patience(struct client *c) RUNS_ON(on_worker)
 		conn->give_up_at = MOMENT_NEVER;
 }
 
+/* For a worker that polls. */
 static int
 wanted_events(struct client *c) RUNS_ON(on_worker)
 {
@@ -199,25 +205,86 @@ wait_limit(struct connection *conn) RUNS_ON(on_worker)
 	return until;
 }
 
-static void
-wait_for_work(struct client *c, short *revents) RUNS_ON(on_worker)
-{
-	struct connection *conn = &c->conn;
+/* ---- The socket, watched by others ---- */
 
-	/* The bytes of a client that has left are there to be read at once. */
-	if (conn->client_gone && relay_can_upload(c)) {
-		*revents = POLLIN;
-		return;
-	}
-	conn->waits_for = wanted_events(c);
-	conn->waits_until = wait_limit(conn);
-	client_wait_lending(c, conn->waits_for, conn->waits_until, revents);
+static void act_or_wake(struct client *c);
+
+static void
+socket_ready(void *arg, short events)
+{
+	struct client *c = arg;
+
+	/* Both ways with relay_take_message(): release what has happened,
+	 * acquire the message, which is in no mailbox if there was nothing. */
+	if (atomic_fetch_or_explicit(&c->socket_events, events,
+		memory_order_acq_rel) == 0 &&
+	    mailbox_offer(&c->box, &c->socket_msg) == QUEUE_WAKE)
+		act_or_wake(c);
 }
 
-/* What has come is taken in, and what is due is done; `revents` is what the
- * client's socket has reported. */
 static void
-turn(struct client *c, short revents) RUNS_ON(on_worker)
+socket_unwatched(void *arg)
+{
+	client_put(arg);
+}
+
+/* Without, for want of something, the worker polls. */
+static void
+begin_watch(struct client *c) RUNS_ON(on_worker)
+{
+	if (c->poller == NULL)
+		return;
+	c->conn.watched = POLLIN;
+	c->watch = poller_watch(c->poller, c->fd, c->conn.watched,
+	    socket_ready, socket_unwatched, client_get(c));
+	if (c->watch == NULL)
+		client_put(c);
+}
+
+static void
+end_watch(struct client *c) RUNS_ON(on_worker)
+{
+	if (c->watch != NULL)
+		poller_unwatch(c->watch);
+	c->watch = NULL;
+}
+
+/* A socket that has room tells of each byte that its peer reads: so only one that
+ * had none is asked. */
+static void
+watch_for_room(struct client *c) RUNS_ON(on_worker)
+{
+	struct connection *conn = &c->conn;
+	const short events = conn->blocked ? POLLIN | POLLOUT : POLLIN;
+
+	if (c->watch == NULL || events == conn->watched)
+		return;
+	conn->watched = events;
+	poller_rewatch(c->watch, events);
+}
+
+/* The bytes of a client that has left are there to be read at once. */
+static bool
+must_go_on(struct client *c) RUNS_ON(on_worker)
+{
+	return c->conn.client_gone && relay_can_upload(c);
+}
+
+static void
+wait_for_work(struct client *c) RUNS_ON(on_worker)
+{
+	struct connection *conn = &c->conn;
+	short revents;
+
+	conn->waits_for = wanted_events(c);
+	conn->waits_until = wait_limit(conn);
+	client_wait_lending(c, conn->waits_for, conn->waits_until, &revents);
+	conn->ready |= revents;
+}
+
+/* What has come is taken in, and what is due is done. */
+static void
+turn(struct client *c) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
 	const uint64_t before = progress(conn);
@@ -225,12 +292,12 @@ turn(struct client *c, short revents) RUNS_ON(on_worker)
 
 	while ((m = client_next_message(c)) != NULL)
 		relay_take_message(c, m);
-	relay_to_client(c);
-	if (revents & (POLLIN | POLLHUP | POLLERR))
-		relay_from_client(c);
-	if (revents & (POLLHUP | POLLERR))
+	if (conn->ready & (POLLHUP | POLLERR))
 		relay_client_left(c);
+	relay_to_client(c);
+	relay_from_client(c);
 	relay_acknowledge(c);
+	watch_for_room(c);
 	relay_show(c);
 	if (progress(conn) != before)
 		conn->give_up_at = MOMENT_NEVER;
@@ -240,17 +307,28 @@ turn(struct client *c, short revents) RUNS_ON(on_worker)
 static void
 run(struct client *c) RUNS_ON(on_worker)
 {
-	short revents = POLLIN;
-
+	begin_watch(c);
 	while (!is_over(c)) {
-		turn(c, revents);
-		revents = 0;
-		if (!is_over(c))
-			wait_for_work(c, &revents);
+		turn(c);
+		if (!is_over(c) && !must_go_on(c))
+			wait_for_work(c);
 	}
+	end_watch(c);
 }
 
-/* ---- The reader in the worker's place ---- */
+/* ---- Others in the worker's place ---- */
+
+/* Its thread sleeps for what it has to. */
+static bool
+sleeps_well(struct client *c) RUNS_ON(on_worker)
+{
+	const struct connection *conn = &c->conn;
+
+	if (moment_before(next_due(conn), conn->waits_until))
+		return false;
+	return c->watch != NULL || (conn->waits_for != CLIENT_NO_SOCKET &&
+	    (wanted_events(c) & ~conn->waits_for) == 0);
+}
 
 /* True: the worker need not know. */
 static bool
@@ -258,21 +336,25 @@ act(struct client *c) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
 
-	/* A client that is slow keeps its worker busy, not the reader. */
-	if (conn->pending != NULL)
+	/* A client that is slow keeps a worker busy that polls, not the
+	 * reader. */
+	if (c->watch == NULL && conn->pending != NULL)
 		return false;
-	turn(c, 0);
-	/* After a silence the worker sleeps for longer than an acknowledgement
-	 * may take: this one goes at once, and the worker is woken to sleep for
-	 * less while bytes move. */
-	if (moment_before(conn->ack_at, conn->waits_until)) {
-		relay_acknowledge_now(c);
-		return false;
+	for (int i = 0; i < BORROWED_TURNS; i++) {
+		turn(c);
+		/* After a silence the worker sleeps for longer than an
+		 * acknowledgement may take: this one goes at once, and the
+		 * worker is woken to sleep for less while bytes move. */
+		if (moment_before(conn->ack_at, conn->waits_until)) {
+			relay_acknowledge_now(c);
+			return false;
+		}
+		if (is_over(c) || must_go_on(c) || !sleeps_well(c))
+			return false;
+		if (mailbox_idle(&c->box))
+			return true;
 	}
-	return !is_over(c) && conn->waits_for != CLIENT_NO_SOCKET &&
-	    (wanted_events(c) & ~conn->waits_for) == 0 &&
-	    !moment_before(next_due(conn), conn->waits_until) &&
-	    mailbox_idle(&c->box);
+	return false;
 }
 
 static void
@@ -293,7 +375,9 @@ act_or_wake(struct client *c)
 void
 connection_deliver(struct client *c, struct chunk *packet)
 {
-	const bool small = packet->packet_len <= ACT_BYTES;
+	/* With pollers there is a thread for each processor as it is. */
+	const bool act_for_it = c->poller != NULL ||
+	    packet->packet_len <= ACT_BYTES;
 
 	packet->msg.type = MSG_RECEIVED;
 	switch (mailbox_offer(&c->box, &packet->msg)) {
@@ -303,7 +387,7 @@ connection_deliver(struct client *c, struct chunk *packet)
 	case QUEUE_ADDED:
 		break;
 	case QUEUE_WAKE:
-		if (small)
+		if (act_for_it)
 			act_or_wake(c);
 		else
 			mailbox_wake_owner(&c->box);

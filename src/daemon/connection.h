@@ -88,13 +88,17 @@ struct connection {
 	struct chunk *pending_end OWNED_BY(on_worker);
 	uint32_t pending_bytes OWNED_BY(on_worker);
 	bool blocked OWNED_BY(on_worker); /* its socket took no more */
+	/* poll()'s events that its socket has reported and that have not been
+	 * followed to their end. */
+	short ready OWNED_BY(on_worker);
+	short watched OWNED_BY(on_worker); /* those that pollers wait for */
 	bool client_eof OWNED_BY(on_worker); /* it sends no more */
 	bool client_gone OWNED_BY(on_worker); /* nor does it read */
 	bool phone_ended OWNED_BY(on_worker); /* nothing more will come */
 	bool unrouted OWNED_BY(on_worker); /* the reader has let go of it */
 	struct moment ack_at OWNED_BY(on_worker);
-	/* What its worker waits for: poll()'s events (or CLIENT_NO_SOCKET), and
-	 * until when. */
+	/* What its worker waits for: poll()'s events (or CLIENT_NO_SOCKET) if
+	 * it polls, and until when. */
 	int waits_for OWNED_BY(on_worker);
 	struct moment waits_until OWNED_BY(on_worker);
 	uint64_t seen OWNED_BY(on_worker); /* moved when it last went to wait */
@@ -108,8 +112,7 @@ void connection_fini(struct connection *conn);
 
 /*
  * Gives a packet with its port to the worker of the connection, or acts as the
- * worker if it sleeps and the packet is small.  Takes the packet in any case.
- * Reader.
+ * worker if it sleeps.  Takes the packet in any case.  Reader.
  */
 void connection_deliver(struct client *c, struct chunk *packet);
 

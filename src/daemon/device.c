@@ -27,25 +27,13 @@ device_state_name(enum device_state state)
 	return "?";
 }
 
-/* Wakes the reader wherever it waits: inside its transport once there is one. */
-static void
-wake_reader(void *arg)
-{
-	struct device *d = arg;
-	/* Acquire: pairs with the release in the reader's open. */
-	struct transport *t =
-	    atomic_load_explicit(&d->transport, memory_order_acquire);
-
-	if (t != NULL)
-		t->ops->interrupt(t);
-}
-
 static void
 init_messages(struct device *d)
 {
 	d->ready_msg.type = MSG_DEVICE_READY;
 	d->ended_msg.type = MSG_DEVICE_ENDED;
 	d->stop_msg.type = MSG_DEVICE_STOP;
+	d->io_msg.type = MSG_DEVICE_IO;
 	d->writer_stop_msg.type = MSG_WRITER_STOP;
 	d->writer_ended_msg.type = MSG_WRITER_ENDED;
 }
@@ -60,7 +48,10 @@ device_new(uint32_t id, struct usb_source *source,
 	if (d == NULL)
 		return NULL;
 	d->writer_waker = waker_new();
-	if (d->writer_waker == NULL) {
+	d->reader_waker = d->writer_waker != NULL ? waker_new() : NULL;
+	if (d->reader_waker == NULL) {
+		if (d->writer_waker != NULL)
+			waker_put(d->writer_waker);
 		free(d);
 		return NULL;
 	}
@@ -74,7 +65,8 @@ device_new(uint32_t id, struct usb_source *source,
 	    source->name, ident->key);
 	init_messages(d);
 	scm_inbox_init(&d->scm_inbox);
-	mailbox_init(&d->reader_box, wake_reader, d);
+	mailbox_init(&d->reader_box, reader_wake, d);
+	baton_init(&d->reader_baton);
 	mailbox_init_waker(&d->writer_box, d->writer_waker);
 	baton_init(&d->writer_baton);
 	credit_init(&d->write_credit, OUTBOX_LIMIT_MIN, &d->writer_box,
@@ -83,6 +75,7 @@ device_new(uint32_t id, struct usb_source *source,
 	chunk_pool_init(&d->pool, SPARE_CHUNKS);
 	if (protocol->init != NULL && !protocol->init(d)) {
 		waker_put(d->writer_waker);
+		waker_put(d->reader_waker);
 		free(d);
 		return NULL;
 	}
@@ -112,6 +105,7 @@ device_put(struct device *d)
 	if (d->protocol->free != NULL)
 		d->protocol->free(d);
 	waker_put(d->writer_waker);
+	waker_put(d->reader_waker);
 	free(d);
 }
 

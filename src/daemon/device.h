@@ -17,6 +17,7 @@
 #include "actor/counter.h"
 #include "actor/credit.h"
 #include "actor/mailbox.h"
+#include "actor/poller.h"
 #include "actor/ref.h"
 #include "actor/thread.h"
 #include "base/cause.h"
@@ -67,6 +68,9 @@ struct route_leaf {
 	struct route *routes[ROUTE_LEAF];
 };
 
+/* Descriptors of a transport that pollers watch: libusb has three. */
+#define DEVICE_WATCHES 4
+
 /* What the phones' protocol keeps (protocol_mux.c). */
 struct mux_state {
 	struct mux_framing framing OWNED_BY(on_reader);
@@ -91,6 +95,7 @@ struct device {
 	struct usb_ident ident;
 	const struct protocol *protocol;
 	struct mailbox *manager;
+	struct poller *poller; /* NULL: there is none */
 	int wanted_mode;
 	/* The attempt before failed on the way: configuration and pipes are set
 	 * up from the start. */
@@ -105,6 +110,7 @@ struct device {
 
 	/* ---- Messages that must not fail to be sent ---- */
 	struct msg ready_msg, ended_msg, stop_msg;
+	struct msg io_msg; /* in the reader's mailbox as long as io_posted */
 	struct msg writer_stop_msg, writer_ended_msg;
 
 	/* Settings that have changed since, for the reader. */
@@ -112,6 +118,12 @@ struct device {
 
 	/* ---- Shared, each with its own rule ---- */
 	struct mailbox reader_box;
+	struct waker *reader_waker;
+	struct baton reader_baton;
+	/* The reader sleeps on its waker, not in its transport.  Relaxed: the
+	 * mailbox orders it. */
+	_Atomic bool reader_lends;
+	_Atomic bool io_posted;
 	/* Set once by the reader.  Release there, acquire in the wake
 	 * function. */
 	_Atomic(struct transport *) transport;
@@ -144,6 +156,10 @@ struct device {
 	bool writer_running OWNED_BY(on_reader);
 	/* The writer sleeps and waits for credit that has come back. */
 	bool credit_back OWNED_BY(on_reader);
+	/* While pollers watch the transport for it. */
+	struct poller_watch *watches[DEVICE_WATCHES] OWNED_BY(on_reader);
+	bool io OWNED_BY(on_reader); /* there is something to look at */
+	struct moment waits_until OWNED_BY(on_reader);
 	struct thread writer_thread OWNED_BY(on_reader);
 
 	/* ---- Written by the reader before MSG_DEVICE_ENDED ---- */
@@ -178,6 +194,9 @@ void *writer_main(void *arg);
 /* Why the device ends; only the first reason counts. */
 void reader_end(struct device *d, enum device_end end, const char *why)
     RUNS_ON(on_reader);
+
+/* For mailbox_init(): wakes the reader wherever it sleeps, or acts for it. */
+void reader_wake(void *device);
 
 /* Gives a frame to the writer, or acts as the writer if it sleeps and its work
  * does not block.  False: the writer has ended, `m` is the caller's.  Any thread

@@ -13,6 +13,7 @@
 #include "base/cause.h"
 #include "daemon/roles.h"
 
+struct poller;
 struct records;
 struct scm_settings;
 struct scm_store;
@@ -39,6 +40,7 @@ struct manager_config {
 	size_t source_count;
 	struct records *records;
 	struct scm_store *scm; /* NULL: no device is served by SCM */
+	struct poller *poller; /* NULL: every actor waits by itself */
 	int wanted_mode;   /* see usb_bring_up() */
 	bool exit_if_idle; /* -z: end when nobody has been there for idle_ms */
 	unsigned idle_ms;

@@ -161,6 +161,7 @@ start_client(struct manager *m, struct worker *w, int fd, bool admin)
 		workers_park(m, w);
 		return false;
 	}
+	c->poller = m->config.poller;
 	c->worker = w;
 	c->phase = admin ? CLIENT_PHASE_ADMIN : CLIENT_PHASE_COMMAND;
 	list_client(m, c);

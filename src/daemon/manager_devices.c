@@ -210,6 +210,7 @@ start_attempt(struct manager *m, struct plug *p) RUNS_ON(on_manager)
 	p->retry_at = MOMENT_NEVER;
 	snprintf(name, sizeof name, "reader %u", m->last_device_id);
 	if (d != NULL) {
+		d->poller = m->config.poller;
 		d->wanted_mode = m->config.wanted_mode;
 		d->anew = p->anew;
 		d->scm = scm_in_force(m);

@@ -76,6 +76,9 @@ enum msg_type {
 	MSG_SCM_SETTINGS,
 	/* manager: end the device.  device->stop_msg. */
 	MSG_DEVICE_STOP,
+	/* poller: the transport has something to be looked at.
+	 * device->io_msg. */
+	MSG_DEVICE_IO,
 	/* writer, as its last act.  device->writer_ended_msg. */
 	MSG_WRITER_ENDED,
 	/* manager: there is no worker for that socket.  scm_conn->unserved_msg,
@@ -122,6 +125,9 @@ enum msg_type {
 	MSG_RECEIVED,
 	/* transport (reader's thread): room in the writer's queue again. */
 	MSG_UPLOAD_CREDIT,
+	/* poller: something has happened to its socket, client->socket_events.
+	 * client->socket_msg. */
+	MSG_SOCKET,
 	/* reader, once for each route: nothing more will come, because the
 	 * device has ended or the manager wanted it so.  No MSG_RECEIVED comes
 	 * after it, so the worker keeps its reference on the device until then.

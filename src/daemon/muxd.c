@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "actor/poller.h"
 #include "base/log.h"
 #include "base/supervisor.h"
 #include "config.h"
@@ -37,6 +38,7 @@ struct muxd {
 	struct records *records;
 	struct scm_store scm;
 	bool has_scm; /* the store is made */
+	struct poller *poller;
 	struct manager *manager;
 };
 
@@ -197,6 +199,24 @@ leave(void *host, enum manager_leave what)
 		process_mark_pidfile(d->pidfile_fd, what == MANAGER_LEAVING);
 }
 
+/* One for each processor; two at least, and no more than can be of use to a host
+ * full of phones. */
+#define POLLERS_MIN 2
+#define POLLERS_MAX 16
+
+/* Without them each actor waits by itself. */
+static void
+start_pollers(struct muxd *d)
+{
+	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned n = processors > 0 ? (unsigned)processors : 1;
+
+	n = n < POLLERS_MIN ? POLLERS_MIN : n;
+	d->poller = poller_new(n < POLLERS_MAX ? n : POLLERS_MAX);
+	if (d->poller == NULL)
+		log_info("no shared waiting: %s", strerror(errno));
+}
+
 static int
 start_manager(struct muxd *d, struct cause *why) RUNS_ON(on_main)
 {
@@ -208,6 +228,7 @@ start_manager(struct muxd *d, struct cause *why) RUNS_ON(on_main)
 		.source_count = d->source_count,
 		.records = d->records,
 		.scm = &d->scm,
+		.poller = d->poller,
 		.wanted_mode = d->options.wanted_mode,
 		.exit_if_idle = d->options.exit_if_idle,
 		.idle_ms = d->options.idle_ms,
@@ -277,6 +298,8 @@ release(struct muxd *d)
 {
 	sockets_close(&d->sockets);
 	supervisor_fini(&d->supervisor);
+	if (d->poller != NULL)
+		poller_free(d->poller);
 	if (d->manager != NULL)
 		manager_free(d->manager);
 	for (size_t i = 0; i < d->source_count; i++)
@@ -320,6 +343,7 @@ run(struct muxd *d, struct cause *why) RUNS_ON(on_main)
 
 	if (start_logger(&d->options, why) < 0)
 		return -1;
+	start_pollers(d);
 	if (load_scm(d, why) < 0 || open_sources(d, why) < 0 ||
 	    start_manager(d, why) < 0) {
 		stop_logger();

@@ -14,6 +14,7 @@
 #include "daemon/device.h"
 #include "daemon/msg.h"
 #include "daemon/protocol.h"
+#include "daemon/reader_int.h"
 #include "daemon/routes.h"
 
 /* How long a phone may take to answer VERSION, and how often it is asked.  A
@@ -92,6 +93,14 @@ take_message(struct device *d, struct msg *m) RUNS_ON(on_reader)
 	case MSG_WRITER_ENDED:
 		d->writer_running = false;
 		break;
+	case MSG_DEVICE_IO:
+		d->io = true;
+		/* Before what it tells of is looked at: what comes later is
+		 * told again.  Release: pairs with the acquire in
+		 * transport_ready(), which posts the message then. */
+		atomic_store_explicit(&d->io_posted, false,
+		    memory_order_release);
+		break;
 	default:
 		if (d->protocol->take != NULL)
 			d->protocol->take(d, m);
@@ -99,8 +108,8 @@ take_message(struct device *d, struct msg *m) RUNS_ON(on_reader)
 	}
 }
 
-static void
-take_messages(struct device *d) RUNS_ON(on_reader)
+void
+reader_take_messages(struct device *d)
 {
 	struct msg *m = mailbox_take(&d->reader_box), *next;
 
@@ -151,9 +160,8 @@ count_malformed(struct device *d) RUNS_ON(on_reader)
 	reset(d, "reset after malformed packets");
 }
 
-/* A completed read, for the protocol.  True when the handshake is done. */
-static bool
-take_read(struct device *d, struct chunk *read) RUNS_ON(on_reader)
+bool
+reader_take_read(struct device *d, struct chunk *read)
 {
 	struct chunk *packet;
 	struct cause why;
@@ -165,7 +173,7 @@ take_read(struct device *d, struct chunk *read) RUNS_ON(on_reader)
 		counter_add(&d->stats.rx_empty_reads, 1);
 	/* A connection is routed before its SYN is sent; so whoever answers
 	 * that SYN finds the route in the mailbox at the latest. */
-	take_messages(d);
+	reader_take_messages(d);
 	switch (d->protocol->input(d, read, &packet, &port, &why)) {
 	case PROTOCOL_NOTHING:
 		break;
@@ -219,28 +227,33 @@ take_error(struct device *d, int error) RUNS_ON(on_reader)
 	reader_end(d, end_of_read(error), usb_error_text(error));
 }
 
-/* Reads once.  True when the handshake has been completed by it. */
-static bool
-read_once(struct device *d, int timeout_ms) RUNS_ON(on_reader)
+enum read_result
+reader_read(struct device *d, int timeout_ms)
 {
 	struct transport *t =
 	    atomic_load_explicit(&d->transport, memory_order_relaxed);
 	struct chunk *read = NULL, **into = &read;
 	int n;
 
-	take_messages(d);
-	if (d->stopping || !mailbox_idle(&d->reader_box))
-		return false;
 	if (d->protocol->may_read != NULL &&
 	    !d->protocol->may_read(d, &timeout_ms))
 		into = NULL;
 	n = t->ops->read(t, into, timeout_ms);
 	writer_attend(d);
 	if (n > 0)
-		return take_read(d, read);
+		return reader_take_read(d, read) ? READ_READY : READ_SOMETHING;
 	if (n < 0)
 		take_error(d, n);
-	return false;
+	return READ_NOTHING;
+}
+
+bool
+reader_wait_and_read(struct device *d, int timeout_ms)
+{
+	reader_take_messages(d);
+	if (d->stopping || !mailbox_idle(&d->reader_box))
+		return false;
+	return reader_read(d, timeout_ms) == READ_READY;
 }
 
 /* ---- Life ---- */
@@ -288,7 +301,7 @@ open_device(struct device *d, struct transport **t, struct cause *why)
 	error = d->source->ops->open(d->source, &d->ident, t, why);
 	if (error != USB_OK)
 		return error;
-	/* Release: pairs with the acquire in wake_reader(). */
+	/* Release: pairs with the acquire in reader_wake(). */
 	atomic_store_explicit(&d->transport, *t, memory_order_release);
 	error = d->protocol->bring_up(d, *t, note_step, d, why);
 	if (error != USB_OK)
@@ -343,7 +356,7 @@ shake_hands(struct device *d) RUNS_ON(on_reader)
 		if (d->protocol->hello(d) < 0)
 			break;
 		while (left > 0 && !d->stopping) {
-			if (read_once(d, left))
+			if (reader_wait_and_read(d, left))
 				return true;
 			left = moment_poll_timeout(clock_now(), until);
 		}
@@ -373,7 +386,7 @@ stop_writer(struct device *d, struct transport *t) RUNS_ON(on_reader)
 		struct chunk *read = NULL;
 		int n;
 
-		take_messages(d);
+		reader_take_messages(d);
 		if (!frames_are_leaving(d) || !mailbox_idle(&d->reader_box))
 			continue;
 		n = t->ops->read(t, &read, left);
@@ -390,7 +403,7 @@ stop_writer(struct device *d, struct transport *t) RUNS_ON(on_reader)
 	t->ops->halt(t);
 	waker_wake(d->writer_waker);
 	thread_join(&d->writer_thread);
-	take_messages(d); /* its last one, which lies in the device */
+	reader_take_messages(d); /* its last one, which lies in the device */
 	device_put(d);
 }
 
@@ -399,7 +412,7 @@ tell_everyone(struct device *d) RUNS_ON(on_reader)
 {
 	struct route *r;
 
-	take_messages(d);
+	reader_take_messages(d);
 	while ((r = routes_remove_any(d)) != NULL)
 		tell_gone(r);
 }
@@ -411,15 +424,14 @@ live(struct device *d) RUNS_ON(on_reader)
 	struct cause why = { "" };
 	const int error = open_device(d, &t, &why);
 
-	take_messages(d);
+	reader_take_messages(d);
 	if (error != USB_OK) {
 		reader_end(d, end_of_error(error), why.text);
 	} else if (start_writer(d)) {
 		if (!d->stopping && shake_hands(d)) {
 			set_state(d, DEVICE_READY);
 			mailbox_post(d->manager, &d->ready_msg);
-			while (!d->stopping)
-				read_once(d, -1);
+			reader_serve(d);
 		}
 		set_state(d, DEVICE_ENDING);
 		stop_writer(d, t);

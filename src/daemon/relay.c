@@ -2,6 +2,7 @@
 #include "daemon/relay.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -162,6 +163,12 @@ relay_take_message(struct client *c, struct msg *m)
 	case MSG_UPLOAD_CREDIT:
 		credit_collect(&c->conn.upload);
 		break;
+	case MSG_SOCKET:
+		/* Both ways with who tells: acquire what has happened, release
+		 * the message, which may be posted again from here on. */
+		c->conn.ready |= (short)atomic_exchange_explicit(
+		    &c->socket_events, 0, memory_order_acq_rel);
+		break;
 	case MSG_ROUTE_GONE:
 		take_gone(c, route_of_gone(m));
 		break;
@@ -217,6 +224,8 @@ relay_to_client(struct client *c)
 
 	if (conn->client_gone && conn->pending != NULL)
 		drop_pending(conn, conn->pending_bytes);
+	if (conn->blocked && (conn->ready & POLLOUT) == 0)
+		return;
 	while (conn->pending != NULL) {
 		const struct msghdr mh = { .msg_iov = iov,
 			.msg_iovlen = gather_pending(conn, iov) };
@@ -228,6 +237,7 @@ relay_to_client(struct client *c)
 			drop_pending(conn, (size_t)n);
 		} else if (errno == EAGAIN) {
 			conn->blocked = true;
+			conn->ready &= ~POLLOUT;
 			return;
 		} else if (errno != EINTR) {
 			relay_client_left(c);
@@ -288,6 +298,21 @@ upload(struct client *c, struct packet *p, uint32_t len) RUNS_ON(on_worker)
 	packet_post(p, conn->device);
 }
 
+/* As recv().  *more: there may be something left though `room` was not filled;
+ * a local socket ends a read where a descriptor was passed along, TCP where
+ * something was urgent. */
+static ssize_t
+receive(const struct client *c, void *into, size_t room, bool *more)
+{
+	struct iovec iov = { .iov_base = into, .iov_len = room };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	const ssize_t n = recvmsg(c->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	*more = n == (ssize_t)room || !c->is_unix ||
+	    (mh.msg_flags & MSG_CTRUNC) != 0;
+	return n;
+}
+
 /* Reads once.  True when there may be more to read. */
 static bool
 receive_once(struct client *c) RUNS_ON(on_worker)
@@ -296,6 +321,7 @@ receive_once(struct client *c) RUNS_ON(on_worker)
 	struct packet *p = take_buffer(conn);
 	uint32_t room = stream_send_room(&conn->stream), most;
 	ssize_t n;
+	bool more;
 
 	if (p == NULL) {
 		log_warning("%s: no memory for what it sends, connection reset",
@@ -308,10 +334,10 @@ receive_once(struct client *c) RUNS_ON(on_worker)
 	most = atomic_load_explicit(&conn->device->frame_payload,
 	    memory_order_relaxed);
 	room = room < most ? room : most;
-	n = recv(c->fd, packet_payload(p), room, MSG_DONTWAIT);
+	n = receive(c, packet_payload(p), room, &more);
 	if (n > 0) {
 		upload(c, p, (uint32_t)n);
-		return (uint32_t)n == room || conn->client_gone;
+		return more || conn->client_gone;
 	}
 	recycler_keep(&conn->buffers, &p->tx.msg.node);
 	if (n == 0)
@@ -332,8 +358,15 @@ receive_once(struct client *c) RUNS_ON(on_worker)
 void
 relay_from_client(struct client *c)
 {
-	while (relay_can_upload(c) && receive_once(c))
-		;
+	struct connection *conn = &c->conn;
+
+	if ((conn->ready & POLLIN) == 0 && !conn->client_gone)
+		return;
+	while (relay_can_upload(c))
+		if (!receive_once(c)) {
+			conn->ready &= ~POLLIN;
+			return;
+		}
 }
 
 /* ---- Acknowledgements ---- */

@@ -15,12 +15,12 @@ struct client;
 /* Takes a message of any kind; packets join what waits for the client. */
 void relay_take_message(struct client *c, struct msg *m) RUNS_ON(on_worker);
 
-/* Writes what waits, as much as the socket takes. */
+/* Writes what waits, as much as the socket takes (conn->ready). */
 void relay_to_client(struct client *c) RUNS_ON(on_worker);
 
 /* The phone takes bytes, and there is a buffer for them. */
 bool relay_can_upload(struct client *c) RUNS_ON(on_worker);
-/* Reads what the socket has, as long as there is room for it. */
+/* Reads what the socket has (conn->ready), as long as there is room for it. */
 void relay_from_client(struct client *c) RUNS_ON(on_worker);
 
 /* The client reads no more; what it wrote may still be in the socket. */

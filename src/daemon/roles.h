@@ -14,9 +14,10 @@
  *	worker	1 per client	its client's socket and its mailbox
  *	logger	1		its mailbox
  *
- * A role is not a thread: while a writer, a connection's worker or the manager
- * sleeps, who has something for it may take its role for a moment
- * (actor/baton.h).
+ * A role is not a thread: while a reader or writer, a connection's worker or the
+ * manager sleeps, who has something for it may take its role for a moment
+ * (actor/baton.h).  Pollers (actor/poller.h), one for each processor, have no
+ * role of their own: they watch sockets and transports for those who sleep.
  */
 
 #include "actor/role.h"

@@ -10,10 +10,12 @@
  * A `struct usb_source` is a place where devices come and go; its monitor
  * thread runs source->ops->run().  A `struct transport` is one opened device.
  * Two threads use a transport: the device's reader, which does the bring-up,
- * then reads, and in whose calls every completion is delivered; and whoever
- * acts as the device's writer, one at a time, which only calls write().
+ * then reads (or lets others look), and in whose calls every completion is
+ * delivered; and whoever acts as the device's writer, one at a time, which only
+ * calls write().
  */
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -90,8 +92,8 @@ uint32_t usb_location(const struct usb_ident *ident);
 /*
  * One frame to be written, in one buffer with its payload.  Whoever makes it
  * owns it until transport write(); then the transport does, until it calls
- * `done`, once, on the reader's thread (or on that which called write(), when it
- * fails at once), with 0 or a usb_error.  done() must not block.
+ * `done`, once, on the reader's thread or whichever acts as the reader (or on that
+ * which called write(), when it fails at once), with 0 or a usb_error.  done() must not block.
  */
 struct tx {
 	struct msg msg; /* for the way to the writer */
@@ -197,6 +199,26 @@ struct transport_ops {
 	 * 0 is returned as soon as a write has been completed, too.
 	 */
 	int (*read)(struct transport *t, struct chunk **out, int timeout_ms);
+
+	/*
+	 * For readers that sleep elsewhere while others watch for them; each
+	 * NULL where they cannot.  After start().
+	 *
+	 * watched: the descriptors that become ready (an edge, actor/poller.h)
+	 * when look() has something to do; how many, `max` at most, or -1 when
+	 * it cannot be said.  They stay the same until stop().  Reader's thread.
+	 *
+	 * look: as read(), but of what is there already, and never blocks.  1
+	 * as there; 0: nothing more, until a descriptor says so; -1: read() is
+	 * to be called, by the reader itself, because it may block.  Delivers
+	 * completions of writes, too.  Whoever acts as the reader.
+	 *
+	 * patience: so many milliseconds after look() has found nothing read()
+	 * is to be called in any case.  The same.
+	 */
+	int (*watched)(struct transport *t, struct pollfd *fds, int max);
+	int (*look)(struct transport *t, struct chunk **out);
+	int (*patience)(struct transport *t);
 
 	/*
 	 * Queues a frame behind those before it, with its zero-length packet

@@ -124,6 +124,7 @@ int
 local_reap(struct local_transport *t, const struct libusb_transfer *x)
 {
 	atomic_fetch_sub_explicit(&t->flying, 1, memory_order_relaxed);
+	t->reaped++;
 	switch (x->status) {
 	case LIBUSB_TRANSFER_COMPLETED:
 		return USB_OK;
@@ -369,6 +370,9 @@ static const struct transport_ops ops = {
 	.reset = reset,
 	.start = local_start,
 	.read = local_read,
+	.watched = local_watched,
+	.look = local_look,
+	.patience = local_patience,
 	.write = local_write,
 	.interrupt = interrupt,
 	.halt = halt,

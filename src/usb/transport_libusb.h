@@ -89,6 +89,8 @@ struct local_transport {
 	uint16_t event_packet; /* 0: there is none */
 	bool holding; /* nothing more is wanted for now */
 	bool wrote; /* frames have been done since read() has returned */
+	uint32_t reaped; /* transfers that have come back, ever */
+	bool drained;    /* libusb had no more when it was last asked */
 	struct chunk_list ready; /* completed */
 	bool stalled;  /* IN: no new reads until it is cleared */
 	bool stopping; /* no new reads at all */
@@ -168,6 +170,9 @@ void local_close(struct local_transport *t);
 int local_start(struct transport *t, const struct usb_pipes *pipes,
     struct chunk_pool *pool);
 int local_read(struct transport *t, struct chunk **out, int timeout_ms);
+int local_watched(struct transport *t, struct pollfd *fds, int max);
+int local_look(struct transport *t, struct chunk **out);
+int local_patience(struct transport *t);
 /* Handles libusb's events, `timeout_ms` at most, or until the first.  False:
  * libusb cannot. */
 bool local_handle_events(struct local_transport *t, int timeout_ms);

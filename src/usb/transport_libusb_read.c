@@ -13,6 +13,9 @@
 #define CLAIM_MS 250
 /* Otherwise nothing needs a look before it says so. */
 #define IDLE_MS 60000
+/* libusb takes 25 completions of a device at a time, and does not say whether
+ * there are more: with fewer than these there were none. */
+#define DRAINED 16
 
 static void
 count_reads(struct local_transport *t, int change)
@@ -320,13 +323,19 @@ watch_starvation(struct local_transport *t)
 		local_fail(t, USB_ERROR_NO_MEM);
 }
 
+/* Something waits for memory. */
+static bool
+is_starved(const struct local_transport *t)
+{
+	return (t->reads_flying == 0 && !t->stalled && !t->holding) ||
+	    atomic_load_explicit(&t->parked_count, memory_order_relaxed) > 0;
+}
+
 /* How long it may wait: not long while something waits for memory. */
 static int
 patience(struct local_transport *t, int left)
 {
-	const bool starved =
-	    (t->reads_flying == 0 && !t->stalled && !t->holding) ||
-	    atomic_load_explicit(&t->parked_count, memory_order_relaxed) > 0;
+	const bool starved = is_starved(t);
 	const int limit = starved ? RETRY_MS
 	    : t->unchecked	  ? CLAIM_MS
 				  : IDLE_MS;
@@ -380,6 +389,68 @@ local_read(struct transport *base, struct chunk **out, int timeout_ms)
 		if (rc != USB_OK || left == 0 || t->wrote)
 			return rc;
 	}
+}
+
+/* ---- For readers that sleep elsewhere ---- */
+
+int
+local_watched(struct transport *base, struct pollfd *fds, int max)
+{
+	libusb_context *ctx = local_of(base)->ctx;
+	const struct libusb_pollfd **all;
+	int n = 0;
+
+	/* Without a timer's descriptor somebody has to ask for the time. */
+	if (libusb_pollfds_handle_timeouts(ctx) == 0)
+		return -1;
+	all = libusb_get_pollfds(ctx);
+	if (all == NULL)
+		return -1;
+	for (; all[n] != NULL && n < max; n++)
+		fds[n] = (struct pollfd){ .fd = all[n]->fd,
+			.events = all[n]->events };
+	if (all[n] != NULL)
+		n = -1;
+	libusb_free_pollfds(all);
+	return n;
+}
+
+/* Asks of the device, or of other programs' doings, or takes time. */
+static bool
+needs_reader(struct local_transport *t)
+{
+	/* Acquire: pairs with the release in halt(). */
+	return atomic_load_explicit(&t->halted, memory_order_acquire) ||
+	    local_failure(t) != USB_OK || t->stalled || is_starved(t);
+}
+
+int
+local_look(struct transport *base, struct chunk **out)
+{
+	struct local_transport *t = local_of(base);
+
+	for (;;) {
+		uint32_t before = t->reaped;
+
+		if (t->ready.first != NULL) {
+			*out = chunk_list_take(&t->ready);
+			return 1;
+		}
+		if (needs_reader(t))
+			return -1;
+		if (t->drained) {
+			t->drained = false;
+			return 0;
+		}
+		local_handle_events(t, 0);
+		t->drained = t->reaped - before < DRAINED;
+	}
+}
+
+int
+local_patience(struct transport *base)
+{
+	return patience(local_of(base), -1);
 }
 
 void

@@ -11,108 +11,8 @@
 #include "base/log.h"
 #include "fake_libusb.h"
 #include "unit.h"
+#include "usb_local_rig.h"
 #include "usb_trees.h"
-#include "usb/transport_libusb.h"
-
-static const struct fake_spec spec = { .bus = 1, .address = 7,
-	.ports = { 2, 3 }, .port_count = 2, .vendor = 0x05ac,
-	.product = 0x12a8, .speed = LIBUSB_SPEED_HIGH };
-static const struct usb_pipes pipes = { .in = 0x85, .out = 0x04,
-	.max_packet = 512 };
-
-static struct fake_device *device;
-static struct read_budget budget;
-static struct chunk_pool pool;
-static struct transport *t;
-
-static struct usb_ident
-ident(void)
-{
-	return (struct usb_ident){ .key = "1-2.3", .bus = 1, .address = 7 };
-}
-
-static void
-setup(void)
-{
-	const struct usb_ident id = ident();
-	struct cause why;
-
-	log_set_level(LOG_LEVEL_FATAL);
-	device = fake_plug(&spec);
-	read_budget_init(&budget);
-	chunk_pool_init(&pool, 16);
-	ck_assert_int_eq(local_open(&budget, &id, &t, &why), USB_OK);
-	ck_assert_int_eq(t->ops->claim(t, 1), USB_OK);
-}
-
-static void
-setup_direct(void)
-{
-	show_trees();
-	choose_direct();
-	setup();
-}
-
-static void
-start(void)
-{
-	ck_assert_int_eq(t->ops->start(t, &pipes, &pool), USB_OK);
-}
-
-static void
-finish(void)
-{
-	struct fake_counts c;
-
-	t->ops->stop(t);
-	/* Who frees it does not wait for libusb; and may be late. */
-	ck_assert_int_eq(fake_counts().contexts, 0);
-	t->ops->interrupt(t);
-	t->ops->free(t);
-	chunk_pool_fini(&pool);
-	c = fake_counts();
-	hide_trees();
-	ck_assert_int_eq(c.in_flight, 0);
-	ck_assert_int_eq(c.transfers, 0);
-	ck_assert_int_eq(c.handles, 0);
-	ck_assert_int_eq(c.contexts, 0);
-	ck_assert_int_eq(c.released, 1);
-	ck_assert_int_eq(atomic_load(&budget.left), READ_BUDGET);
-}
-
-/* ---- Frames ---- */
-
-struct frame {
-	struct tx tx;
-	int done; /* how often */
-	int error;
-	_Atomic int *finished;
-	uint8_t bytes[64];
-};
-
-static void
-frame_done(struct tx *tx, int error)
-{
-	struct frame *f = (struct frame *)tx;
-
-	f->done++;
-	f->error = error;
-	if (f->finished != NULL)
-		atomic_fetch_add(f->finished, 1);
-}
-
-static void
-init_frame(struct frame *f, uint32_t number, uint32_t len, bool zlp)
-{
-	memset(f, 0, sizeof *f);
-	f->tx.done = frame_done;
-	f->tx.data = f->bytes;
-	f->tx.offset = 8;
-	f->tx.len = len;
-	f->tx.zlp = zlp;
-	for (int i = 0; i < 4; i++)
-		f->bytes[8 + i] = (uint8_t)(number >> 8 * i);
-}
 
 /* Reads what is to come; its first byte, and -1 when nothing does. */
 static int
@@ -148,7 +48,7 @@ drain(_Atomic int *finished, int n)
 
 START_TEST(reads_in_order)
 {
-	start();
+	local_rig_start();
 	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 4);
 	for (int i = 0; i < 100; i++)
 		fake_send(device, (uint8_t)i, i % 3 == 2 ? CHUNK_SIZE : 100);
@@ -157,7 +57,7 @@ START_TEST(reads_in_order)
 		ck_assert_int_eq(read_byte(i % 3 == 2 ? CHUNK_SIZE : 100), i);
 	ck_assert_int_eq(read_byte(0), 0);
 	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 4);
-	finish();
+	local_rig_finish();
 }
 END_TEST
 
@@ -166,12 +66,12 @@ START_TEST(read_waits_no_longer)
 	const struct moment before = clock_now();
 	struct chunk *c;
 
-	start();
+	local_rig_start();
 	ck_assert_int_eq(t->ops->read(t, &c, 0), 0);
 	ck_assert_int_eq(t->ops->read(t, &c, 50), 0);
 	ck_assert_int_ge(moment_ms_between(before, clock_now()), 50);
 	ck_assert_int_lt(moment_ms_between(before, clock_now()), 5000);
-	finish();
+	local_rig_finish();
 }
 END_TEST
 
@@ -181,7 +81,7 @@ START_TEST(stall)
 {
 	struct chunk *c;
 
-	start();
+	local_rig_start();
 	fake_send(device, 1, 10);
 	fake_send_status(device, LIBUSB_TRANSFER_STALL);
 	fake_send(device, 2, 10);
@@ -190,7 +90,7 @@ START_TEST(stall)
 	ck_assert_int_eq(fake_counts().clear_halts, 1);
 	ck_assert_int_eq(read_byte(10), 2);
 	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 4);
-	finish();
+	local_rig_finish();
 }
 END_TEST
 
@@ -206,13 +106,13 @@ START_TEST(read_errors)
 	};
 	struct chunk *c;
 
-	start();
+	local_rig_start();
 	fake_send(device, 1, 10);
 	fake_send_status(device, cases[_i].status);
 	ck_assert_int_eq(read_byte(10), 1);
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(t->ops->read(t, &c, 1000), cases[_i].error);
-	finish();
+	local_rig_finish();
 }
 END_TEST
 
@@ -222,7 +122,7 @@ START_TEST(short_of_memory)
 	struct chunk *c;
 
 	fake_set_memory(2 * CHUNK_SIZE);
-	start();
+	local_rig_start();
 	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 2);
 	fake_send(device, 1, 10);
 	ck_assert_int_eq(read_byte(10), 1);
@@ -237,7 +137,7 @@ START_TEST(short_of_memory)
 	fake_send(device, 4, 10);
 	ck_assert_int_eq(read_byte(10), 4);
 	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 4);
-	finish();
+	local_rig_finish();
 }
 END_TEST
 
@@ -249,9 +149,9 @@ START_TEST(zero_length_packets)
 	struct frame f[3];
 	_Atomic int finished = 0;
 
-	start();
+	local_rig_start();
 	for (int i = 0; i < 3; i++) {
-		init_frame(&f[i], (uint32_t)i, 32, i == 1);
+		local_rig_frame(&f[i], (uint32_t)i, 32, i == 1);
 		f[i].finished = &finished;
 		t->ops->write(t, &f[i].tx);
 	}
@@ -266,7 +166,7 @@ START_TEST(zero_length_packets)
 		ck_assert_int_eq(f[i].error, USB_OK);
 	}
 	ck_assert_uint_eq(atomic_load(&t->writes_in_flight), 0);
-	finish();
+	local_rig_finish();
 }
 END_TEST
 
@@ -277,9 +177,9 @@ START_TEST(done_after_both)
 	struct frame f;
 	struct chunk *c;
 
-	start();
+	local_rig_start();
 	fake_hold(device, true);
-	init_frame(&f, 1, 32, true);
+	local_rig_frame(&f, 1, 32, true);
 	f.finished = &finished;
 	t->ops->write(t, &f.tx);
 	ck_assert_int_eq(t->ops->read(t, &c, 20), 0);
@@ -287,7 +187,7 @@ START_TEST(done_after_both)
 	ck_assert_uint_eq(atomic_load(&t->writes_in_flight), 1);
 	fake_hold(device, false);
 	drain(&finished, 1);
-	finish();
+	local_rig_finish();
 }
 END_TEST
 
@@ -296,17 +196,17 @@ START_TEST(write_error_is_final)
 	struct chunk *c;
 	struct frame f[2];
 
-	start();
+	local_rig_start();
 	fake_fail_write(device, LIBUSB_TRANSFER_STALL);
-	init_frame(&f[0], 1, 32, false);
+	local_rig_frame(&f[0], 1, 32, false);
 	t->ops->write(t, &f[0].tx);
 	ck_assert_int_eq(t->ops->read(t, &c, 1000), USB_ERROR_IO);
 	ck_assert_int_eq(f[0].done, 1);
 	ck_assert_int_eq(f[0].error, USB_ERROR_STALL);
-	init_frame(&f[1], 2, 32, true);
+	local_rig_frame(&f[1], 2, 32, true);
 	t->ops->write(t, &f[1].tx);
 	ck_assert_int_eq(f[1].error, USB_ERROR_GONE);
-	finish();
+	local_rig_finish();
 }
 END_TEST
 
@@ -334,9 +234,9 @@ START_TEST(many_frames)
 	int n, at = 0, round = 0;
 
 	ck_assert_ptr_nonnull(f);
-	start();
+	local_rig_start();
 	for (int i = 0; i < MANY; i++) {
-		init_frame(&f[i], (uint32_t)i, 40, i % 3 == 0);
+		local_rig_frame(&f[i], (uint32_t)i, 40, i % 3 == 0);
 		f[i].finished = &finished;
 	}
 	ck_assert_int_eq(pthread_create(&writer, NULL, write_many, f), 0);
@@ -355,7 +255,7 @@ START_TEST(many_frames)
 		ck_assert_int_eq(f[i].error, USB_OK);
 	}
 	ck_assert_int_eq(at, n);
-	finish();
+	local_rig_finish();
 	free(f);
 }
 END_TEST
@@ -383,14 +283,14 @@ START_TEST(interrupts)
 	struct chunk *c;
 	pthread_t other;
 
-	start();
+	local_rig_start();
 	ck_assert_int_eq(pthread_create(&other, NULL, interrupt_often, NULL), 0);
 	while (atomic_load(&answered) < 5000) {
 		ck_assert_int_eq(t->ops->read(t, &c, -1), 0);
 		atomic_store(&answered, atomic_load(&asked));
 	}
 	pthread_join(other, NULL);
-	finish();
+	local_rig_finish();
 }
 END_TEST
 
@@ -408,15 +308,15 @@ START_TEST(halted)
 	struct chunk *c;
 	struct frame f;
 
-	start();
+	local_rig_start();
 	ck_assert_int_eq(pthread_create(&other, NULL, halt, NULL), 0);
 	ck_assert_int_eq(t->ops->read(t, &c, -1), USB_ERROR_GONE);
 	pthread_join(other, NULL);
-	init_frame(&f, 1, 32, true);
+	local_rig_frame(&f, 1, 32, true);
 	t->ops->write(t, &f.tx);
 	ck_assert_int_eq(f.done, 1);
 	ck_assert_int_eq(f.error, USB_ERROR_GONE);
-	finish();
+	local_rig_finish();
 }
 END_TEST
 
@@ -427,13 +327,13 @@ START_TEST(ends_with_frames)
 	struct frame f[10];
 	struct chunk *c;
 
-	start();
+	local_rig_start();
 	fake_send(device, 1, 10); /* and a read that nobody takes */
 	fake_hold(device, true);
 	if (_i == 1)
 		fake_set_memory(4 * CHUNK_SIZE + 100);
 	for (int i = 0; i < 10; i++) {
-		init_frame(&f[i], (uint32_t)i, 40, true);
+		local_rig_frame(&f[i], (uint32_t)i, 40, true);
 		t->ops->write(t, &f[i].tx);
 	}
 	if (_i == 2) {
@@ -441,7 +341,7 @@ START_TEST(ends_with_frames)
 		ck_assert_int_eq(read_byte(10), 1);
 		ck_assert_int_eq(t->ops->read(t, &c, 1000), USB_ERROR_GONE);
 	}
-	finish();
+	local_rig_finish();
 	for (int i = 0; i < 10; i++) {
 		ck_assert_int_eq(f[i].done, 1);
 		ck_assert_int_eq(f[i].error, USB_ERROR_GONE);
@@ -456,10 +356,10 @@ START_TEST(jammed)
 	struct moment before;
 	struct frame f;
 
-	start();
+	local_rig_start();
 	fake_hold(device, true);
 	fake_jam(device, true);
-	init_frame(&f, 1, 40, true);
+	local_rig_frame(&f, 1, 40, true);
 	t->ops->write(t, &f.tx);
 	before = clock_now();
 	t->ops->stop(t);
@@ -487,9 +387,9 @@ START_TEST(leaves)
 	struct chunk *c;
 	struct frame f;
 
-	start();
+	local_rig_start();
 	fake_hold(device, true);
-	init_frame(&f, 1, 40, false);
+	local_rig_frame(&f, 1, 40, false);
 	t->ops->write(t, &f.tx);
 	fake_send_status(device, LIBUSB_TRANSFER_NO_DEVICE);
 	ck_assert_int_lt(t->ops->read(t, &c, 1000), 0);
@@ -497,7 +397,7 @@ START_TEST(leaves)
 	if (_i == 0)
 		ck_assert_int_eq(pthread_create(&other, NULL, unplug_soon,
 		    device), 0);
-	finish();
+	local_rig_finish();
 	ck_assert_int_eq(fake_counts().cancels, _i == 0 ? 0 : 4);
 	ck_assert_int_eq(f.done, 1);
 	if (_i == 0)
@@ -509,11 +409,11 @@ START_TEST(reset)
 {
 	struct chunk *c;
 
-	start();
+	local_rig_start();
 	ck_assert_int_eq(t->ops->reset(t), USB_OK);
 	ck_assert_int_eq(fake_counts().resets, 1);
 	ck_assert_int_eq(t->ops->read(t, &c, 1000), USB_ERROR_GONE);
-	finish();
+	local_rig_finish();
 }
 END_TEST
 
@@ -529,8 +429,8 @@ change_configuration(void *arg)
 /* A device that takes its time with a configuration holds up no other. */
 START_TEST(slow_neighbour)
 {
-	struct fake_spec neighbour = spec;
-	struct usb_ident id = ident();
+	struct fake_spec neighbour = local_rig_spec;
+	struct usb_ident id = local_rig_ident();
 	struct transport *slow;
 	struct moment before;
 	struct cause why;
@@ -542,7 +442,7 @@ START_TEST(slow_neighbour)
 	fake_plug(&neighbour);
 	ck_assert_int_eq(local_open(&budget, &id, &slow, &why), USB_OK);
 	ck_assert_int_eq(slow->ops->claim(slow, 1), USB_OK);
-	start();
+	local_rig_start();
 	fake_set_slowness(3000);
 	before = clock_now();
 	ck_assert_int_eq(
@@ -555,7 +455,7 @@ START_TEST(slow_neighbour)
 	pthread_join(other, NULL);
 	slow->ops->stop(slow);
 	slow->ops->free(slow);
-	finish();
+	local_rig_finish();
 }
 END_TEST
 
@@ -590,8 +490,9 @@ main(void)
 {
 	Suite *s = suite_create("usb_libusb");
 
-	suite_add_tcase(s, all_tests("found", setup));
+	suite_add_tcase(s, all_tests("found", local_rig_setup));
 	if (can_open_directly())
-		suite_add_tcase(s, all_tests("direct", setup_direct));
+		suite_add_tcase(s, all_tests("direct",
+		    local_rig_setup_direct));
 	return unit_run(s);
 }

@@ -61,6 +61,10 @@ void fake_hide(void);
 /* ---- The host: the next calls answer so; 0 again is well ---- */
 
 void fake_set_hotplug(bool has);
+/* What a program that polls by itself polls: this, and nothing comes of it.
+ * Without a timer among the descriptors it has to ask for the time. */
+#define FAKE_POLL_FD 12345
+void fake_set_timerless(bool without);
 void fake_set_init(int error);
 void fake_set_open(int error);
 /* Bytes that all transfers in flight may have; -1: any number. */

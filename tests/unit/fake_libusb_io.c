@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The stand-in's transfers and events. */
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <time.h>
@@ -300,6 +301,33 @@ libusb_handle_events_timeout_completed(libusb_context *c, struct timeval *tv,
 	}
 	pthread_mutex_unlock(&fake.lock);
 	return 0;
+}
+
+/* One descriptor a context, the number of which is all that it is. */
+int
+libusb_pollfds_handle_timeouts(libusb_context *c)
+{
+	(void)c;
+	return !fake.timerless;
+}
+
+const struct libusb_pollfd **
+libusb_get_pollfds(libusb_context *c)
+{
+	static const struct libusb_pollfd one = { .fd = FAKE_POLL_FD,
+		.events = POLLIN };
+	const struct libusb_pollfd **all = calloc(2, sizeof *all);
+
+	(void)c;
+	if (all != NULL)
+		all[0] = &one;
+	return all;
+}
+
+void
+libusb_free_pollfds(const struct libusb_pollfd **pollfds)
+{
+	free(pollfds);
 }
 
 void

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef MUXD_ACTOR_POLLER_H
+#define MUXD_ACTOR_POLLER_H
+
+/*
+ * A few threads that watch descriptors for actors that sleep.
+ *
+ * An actor whose thread waits in poll() costs a wake-up for each thing that
+ * happens to it, and a hundred of them cost a hundred.  One whose baton is lent
+ * (actor/baton.h) need not wake at all: a poller sees what has happened, posts
+ * it to the actor, and mostly acts for it there and then; and when much happens
+ * at once, one thread does it all in a row.
+ *
+ * What is watched is told of edges: once when a descriptor becomes ready, not
+ * again while it stays so.  Whoever is told reads or writes until the descriptor
+ * has no more, or remembers that it may have.
+ *
+ * All threads watch all descriptors, so that one of them that the kernel keeps
+ * waiting (it should not, but a device's lock is nobody's to promise) delays only
+ * what it holds at that moment.
+ */
+
+#include <stdbool.h>
+
+struct poller;
+struct poller_watch;
+
+/*
+ * Called on a poller's thread, from two of them at the same time if it comes to
+ * that; must not block.  `events` as in poll().  It may still be called while
+ * poller_unwatch() runs and after it, until `gone`.
+ */
+typedef void poller_ready(void *arg, short events);
+/* The watch is no more: neither `arg` nor the descriptor is touched again.  Once;
+ * on a poller's thread, or inside poller_unwatch(). */
+typedef void poller_gone(void *arg);
+
+/* NULL (errno): no memory, descriptors or threads, or a system without such a
+ * thing (ENOSYS). */
+struct poller *poller_new(unsigned threads);
+/* After everything has been unwatched. */
+void poller_free(struct poller *p);
+
+/*
+ * Watches `fd` for `events` (POLLIN, POLLOUT), and always for POLLHUP and
+ * POLLERR.  Tells at once of what it is ready for already.  NULL (errno): it
+ * cannot be watched; `gone` is not called then.  Any thread.
+ */
+struct poller_watch *poller_watch(struct poller *p, int fd, short events,
+    poller_ready *ready, poller_gone *gone, void *arg);
+/* From now on for `events`; tells at once of what it is ready for.  The thread
+ * that may unwatch. */
+void poller_rewatch(struct poller_watch *w, short events);
+/* The end of it, before the descriptor is closed.  Once, any thread. */
+void poller_unwatch(struct poller_watch *w);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/*
+ * Watches come and go while their descriptors become ready: each edge is told,
+ * nothing is told of a watch that is gone, and each is gone once, though its
+ * place is another's a moment later.
+ */
+
+#include "race.h"
+
+#include "actor/poller.c"
+
+#include "actor/mailbox.h"
+
+#define POLLERS 3
+#define WATCHERS 3
+#define EDGES 4 /* told of a watch, before it ends */
+
+#ifdef __linux__
+
+/* What a watch is of: of one after the other, so that one which is told too late
+ * is seen, and not a crash. */
+struct watched {
+	_Atomic int told;	/* times that ready() was called */
+	_Atomic int inside;	/* threads that are in it */
+	_Atomic bool gone;
+	struct waker *told_waker;
+};
+
+struct watcher {
+	struct thread thread;
+	uint32_t seed;
+	uint64_t watches;
+};
+
+static struct poller *poller;
+static struct watcher watchers[WATCHERS];
+static _Atomic bool over;
+
+static void
+ready(void *arg, short events)
+{
+	struct watched *w = arg;
+
+	MUST(events == POLLIN);
+	atomic_fetch_add(&w->inside, 1);
+	MUST(!atomic_load(&w->gone));
+	atomic_fetch_add(&w->told, 1);
+	waker_wake(w->told_waker);
+	MUST(!atomic_load(&w->gone));
+	atomic_fetch_sub(&w->inside, 1);
+}
+
+static void
+gone(void *arg)
+{
+	struct watched *w = arg;
+
+	MUST(!atomic_exchange(&w->gone, true));
+	MUST(atomic_load(&w->inside) == 0);
+	waker_wake(w->told_waker);
+}
+
+/* Makes it readable, and waits until that has been told; never, when an edge is
+ * lost. */
+static void
+make_edges(struct watched *w, struct waker *fd)
+{
+	for (int i = 0; i < EDGES; i++) {
+		const int before = atomic_load(&w->told);
+
+		waker_clear(fd);
+		waker_wake(fd);
+		while (atomic_load(&w->told) == before)
+			waker_wait(w->told_waker, -1);
+	}
+}
+
+/* One watch's life. */
+static void
+watch_once(struct watched *w, struct waker *fd)
+{
+	struct poller_watch *watch;
+
+	atomic_store(&w->told, 0);
+	atomic_store(&w->gone, false);
+	watch = poller_watch(poller, fd->read_fd, POLLIN, ready, gone, w);
+	MUST(watch != NULL);
+	make_edges(w, fd);
+	if (race_random() % 2 == 0)
+		poller_rewatch(watch, POLLIN);
+	/* And one that meets the end. */
+	waker_wake(fd);
+	poller_unwatch(watch);
+	while (!atomic_load(&w->gone))
+		waker_wait(w->told_waker, -1);
+}
+
+static void *
+watch(void *arg)
+{
+	struct watcher *me = arg;
+	struct watched w = { .told_waker = waker_new() };
+	struct waker *fd = waker_new();
+
+	race_seed(me->seed);
+	MUST(w.told_waker != NULL && fd != NULL);
+	for (; !atomic_load(&over); me->watches++)
+		watch_once(&w, fd);
+	waker_put(fd);
+	waker_put(w.told_waker);
+	return NULL;
+}
+
+int
+main(void)
+{
+	const struct moment end = race_begin();
+
+	poller = poller_new(POLLERS);
+	MUST(poller != NULL);
+	for (int i = 0; i < WATCHERS; i++) {
+		watchers[i].seed = (uint32_t)i + 2;
+		MUST(thread_start(&watchers[i].thread, "watcher", watch,
+			 &watchers[i]) == 0);
+	}
+	while (!race_is_over(end))
+		sched_yield();
+	atomic_store(&over, true);
+	for (int i = 0; i < WATCHERS; i++) {
+		thread_join(&watchers[i].thread);
+		MUST(watchers[i].watches > 0);
+	}
+	poller_free(poller);
+	return 0;
+}
+
+#else
+
+int
+main(void)
+{
+	return 77; /* there is none */
+}
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A local device for a reader that sleeps elsewhere, over a libusb without USB. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "fake_libusb.h"
+#include "unit.h"
+#include "usb_local_rig.h"
+
+START_TEST(watched)
+{
+	struct pollfd fds[2];
+
+	local_rig_start();
+	ck_assert_int_eq(t->ops->watched(t, fds, 2), 1);
+	ck_assert_int_eq(fds[0].fd, FAKE_POLL_FD);
+	ck_assert_int_eq(fds[0].events, POLLIN);
+	ck_assert_int_eq(t->ops->watched(t, fds, 0), -1);
+	fake_set_timerless(true);
+	ck_assert_int_eq(t->ops->watched(t, fds, 2), -1);
+	local_rig_finish();
+}
+END_TEST
+
+/* All that is there, though libusb takes only so many at a time, and frames
+ * among it. */
+START_TEST(looks_at_everything)
+{
+	_Atomic int finished = 0;
+	struct frame f[60];
+	struct chunk *c;
+	int reads = 0;
+
+	local_rig_start();
+	fake_hold(device, true);
+	for (int i = 0; i < 60; i++) {
+		local_rig_frame(&f[i], (uint32_t)i, 32, true);
+		f[i].finished = &finished;
+		t->ops->write(t, &f[i].tx);
+	}
+	ck_assert_int_eq(t->ops->look(t, &c), 0);
+	fake_hold(device, false);
+	for (int i = 0; i < 4; i++)
+		fake_send(device, (uint8_t)i, 10);
+	for (; t->ops->look(t, &c) == 1; reads++) {
+		ck_assert_int_eq(c->data[0], reads);
+		chunk_put(c);
+	}
+	ck_assert_int_eq(reads, 4);
+	ck_assert_int_eq(finished, 60);
+	ck_assert_int_eq(t->ops->look(t, &c), 0);
+	ck_assert_int_gt(t->ops->patience(t), 1000);
+	local_rig_finish();
+}
+END_TEST
+
+/* What asks of the device or takes time is the reader's own. */
+START_TEST(looking_never_blocks)
+{
+	struct chunk *c;
+
+	local_rig_start();
+	fake_send(device, 1, 10);
+	fake_send_status(device, LIBUSB_TRANSFER_STALL);
+	ck_assert_int_eq(t->ops->look(t, &c), 1);
+	chunk_put(c);
+	ck_assert_int_eq(t->ops->look(t, &c), -1);
+	ck_assert_int_eq(fake_counts().clear_halts, 0);
+	ck_assert_int_eq(t->ops->read(t, &c, 1000), USB_ERROR_STALL);
+	ck_assert_int_eq(t->ops->look(t, &c), 0);
+	fake_set_memory(0);
+	for (int i = 0; i < 4; i++)
+		fake_send(device, 2, 10);
+	for (int i = 0; i < 4; i++) {
+		ck_assert_int_eq(t->ops->look(t, &c), 1);
+		chunk_put(c);
+	}
+	ck_assert_int_eq(t->ops->look(t, &c), -1);
+	ck_assert_int_lt(t->ops->patience(t), 100);
+	fake_set_memory(-1);
+	ck_assert_int_eq(t->ops->read(t, &c, 0), 0);
+	ck_assert_int_eq(t->ops->look(t, &c), 0);
+	t->ops->halt(t);
+	ck_assert_int_eq(t->ops->look(t, &c), -1);
+	local_rig_finish();
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("usb_look");
+	TCase *tc = tcase_create("all");
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, local_rig_setup, NULL);
+	tcase_add_test(tc, watched);
+	tcase_add_test(tc, looks_at_everything);
+	tcase_add_test(tc, looking_never_blocks);
+	suite_add_tcase(s, tc);
+	return unit_run(s);
+}
