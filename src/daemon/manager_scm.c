@@ -113,8 +113,8 @@ log_loaded(const struct scm_settings *s)
 		log_notice("%s: %zu rule%s in force", s->path, rules,
 		    rules == 1 ? "" : "s");
 	else
-		log_notice("%s: not there any more; devices may connect to "
-		    "nothing", s->path);
+		log_notice("%s: there is no such file; devices may connect "
+		    "to nothing", s->path);
 }
 
 void

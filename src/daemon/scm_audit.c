@@ -427,33 +427,33 @@ put(const char *bytes, size_t len) RUNS_ON(on_logger)
 	return false;
 }
 
-static bool
+/* NULL, or what could not be done, and errno. */
+static const char *
 put_line(const struct audit_line *line) RUNS_ON(on_logger)
 {
 	if (audit.is_regular && audit.size + line->len > audit.most &&
 	    !begin_new_file())
-		return false;
+		return "is full, and cannot be renamed";
 	if (audit.torn && !put("\n", 1))
-		return false;
+		return "cannot be written";
 	audit.torn = false;
-	return put(line->text, line->len);
+	return put(line->text, line->len) ? NULL : "cannot be written";
 }
 
 void
 scm_audit_write(struct msg *m)
 {
 	struct audit_line *line = (struct audit_line *)m;
+	const char *fault = put_line(line);
 
-	if (put_line(line)) {
-		audit.told = false;
-	} else {
-		drop(1);
+	if (fault != NULL) {
 		if (!audit.told)
-			log_error("audit log %s: %s; decisions are counted "
-			    "only, as long as that is so", audit.path,
+			log_error("%s %s: %s; decisions are counted only, as "
+			    "long as that is so", audit.path, fault,
 			    strerror(errno));
-		audit.told = true;
+		drop(1);
 	}
+	audit.told = fault != NULL;
 	free(line);
 	atomic_fetch_sub_explicit(&audit.queued, 1, memory_order_relaxed);
 }
@@ -462,8 +462,8 @@ void
 scm_audit_reopen(void)
 {
 	if (audit.path != NULL && !open_file())
-		log_error("audit log %s: %s; the old one stays open",
-		    audit.path, strerror(errno));
+		log_error("%s: %s; the old file stays open", audit.path,
+		    strerror(errno));
 }
 
 /* ---- Main's, while there is no logger ----------------------------------- */
@@ -477,7 +477,7 @@ scm_audit_start(const char *path, uint64_t most, struct cause *reason)
 	if (path == NULL || open_file())
 		return 0;
 	audit.path = NULL;
-	return cause_set(reason, "cannot write the audit log %s: %s", path,
+	return cause_set(reason, "cannot write to %s: %s", path,
 	    strerror(errno));
 }
 

@@ -33,6 +33,7 @@ CONTROL=$DIR/control         # where muxctl does
 PHONES=$DIR/phones           # where muxphone exports its phones
 PHONE_CONTROL=$DIR/phonectl  # where it takes commands
 RECORDS=$DIR/records         # pair records
+SCM_CONF=$DIR/scm.conf       # where devices may connect to
 REPORT=$DIR/report.json      # muxphone's account of what it saw
 mkdir "$RECORDS"
 export USBMUXD_SOCKET_ADDRESS=UNIX:$SOCKET
@@ -191,7 +192,8 @@ phone() {
 # muxd_alone [OPTION...]: the daemon without waiting for it.
 muxd_alone() {
 	"${muxd_limits[@]}" muxd --foreground --no-usb -v --usbip "unix:$PHONES" -S "$SOCKET" \
-	    -P NONE -C "$RECORDS" --control "$CONTROL" "$@" \
+	    -P NONE -C "$RECORDS" --control "$CONTROL" \
+	    --scm-conf "$SCM_CONF" "$@" \
 	    >>"$DIR/muxd.log" 2>&1 &
 	muxd_pid=$!
 	started+=("$muxd_pid")

@@ -54,6 +54,9 @@ START_TEST(without_options_all_is_as_usbmuxd_has_it)
 	ck_assert_ptr_nonnull(o.control);
 	ck_assert_uint_eq(o.usbip_count, 0);
 	ck_assert_int_eq(o.wanted_mode, 1);
+	ck_assert_ptr_nonnull(strstr(o.scm_conf, "/muxd/scm.conf"));
+	ck_assert(!o.scm_conf_named);
+	ck_assert_ptr_null(o.scm_audit);
 }
 END_TEST
 
@@ -149,6 +152,17 @@ START_TEST(the_idle_time_is_in_seconds)
 	ck_assert_uint_eq(o.idle_ms, 86400000);
 	assert_parses("--idle-time 0");
 	ck_assert_uint_eq(o.idle_ms, 0);
+}
+END_TEST
+
+START_TEST(devices_sockets_have_files_of_their_own)
+{
+	assert_parses("--scm-conf conf --scm-audit=audit");
+	ck_assert_str_eq(o.scm_conf, "conf");
+	ck_assert(o.scm_conf_named);
+	ck_assert_str_eq(o.scm_audit, "audit");
+	assert_parses("--scm-audit x --scm-audit NONE");
+	ck_assert_ptr_null(o.scm_audit);
 }
 END_TEST
 
@@ -310,6 +324,7 @@ main(void)
 	    UNIT_COUNT(switches));
 	tcase_add_loop_test(tc, options_with_values_take_them, 0, 5);
 	tcase_add_test(tc, the_idle_time_is_in_seconds);
+	tcase_add_test(tc, devices_sockets_have_files_of_their_own);
 	tcase_add_test(tc, none_is_none_and_none_other);
 	tcase_add_test(tc, sockets_and_servers_add_up_to_their_bounds);
 	tcase_add_loop_test(tc, what_is_no_command_line_gets_a_sentence, 0,

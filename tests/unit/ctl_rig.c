@@ -40,7 +40,7 @@ take_request(int fd, uint32_t *tag)
 	    level != NULL ? level : "");
 	snprintf(rig.busid, sizeof rig.busid, "%s",
 	    busid != NULL ? busid : "");
-	plist_free(request);
+	rig.asked = request;
 	*tag = h.tag;
 }
 
@@ -94,6 +94,8 @@ rig_set_up(void)
 void
 rig_tear_down(void)
 {
+	if (rig.asked != NULL)
+		plist_free(rig.asked);
 	unlink(rig.path);
 	rmdir(rig.dir);
 }
@@ -103,11 +105,14 @@ rig_tear_down(void)
 static int
 run_to(FILE *out, const char *const *args)
 {
-	char *argv[10] = { (char *)"muxctl" };
+	char *argv[16] = { (char *)"muxctl" };
 	size_t err_len;
 	FILE *err;
 	int argc = 1, status;
 
+	if (rig.asked != NULL)
+		plist_free(rig.asked);
+	rig.asked = NULL;
 	free(rig.err);
 	err = open_memstream(&rig.err, &err_len);
 	/* getopt() changes the order, not the words. */

@@ -26,7 +26,8 @@ struct rig {
 	struct client_frame raw; /* the answer when bytes is set; the same */
 	uint32_t tag_offset;	 /* of the answer's tag from the right one */
 	bool hold;		 /* close only when the client has */
-	char request[64], level[64], busid[64]; /* what was asked */
+	char request[64], level[64], busid[64]; /* what was asked, */
+	plist_t asked; /* and all of it */
 	/* What muxctl printed, until it runs again. */
 	char *out, *err;
 };
