@@ -270,24 +270,26 @@ usb_function_find(struct usb_function *out, const void *bytes, size_t len,
 	struct usb_configuration head;
 	struct open_function f = { 0 };
 	struct reader all, r;
+	bool found = false;
 	uint8_t type;
 
 	if (!open_configuration(&all, &head, bytes, len))
 		return false;
-	while ((type = next_descriptor(&all, &r)) != 0) {
+	while (!found && (type = next_descriptor(&all, &r)) != 0) {
 		if (type == USB_DESCRIPTOR_ENDPOINT)
 			read_function_endpoint(&r, &f);
 		if (type != USB_DESCRIPTOR_INTERFACE)
 			continue;
-		if (close_function(&f))
-			break;
-		read_function(&r, &f, fits, arg);
+		found = close_function(&f);
+		if (!found)
+			read_function(&r, &f, fits, arg);
 	}
+	found = found || close_function(&f);
 	*out = (struct usb_function){ .configuration = head.value,
 		.interfaces = head.interfaces,
 		.interface = f.interface,
 		.pipes = f.pipes };
-	return close_function(&f);
+	return found;
 }
 
 uint8_t

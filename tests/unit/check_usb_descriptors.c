@@ -25,6 +25,103 @@ parse(struct usb_configuration *out, const uint8_t *bytes, size_t len)
 }
 #define PARSE(out, bytes) parse(out, bytes, sizeof(bytes))
 
+#define U_EVENT(address, interval) 7, 5, (address), 3, 64, 0, (interval)
+/* A network interface, then one of another setting, then the wanted one with
+ * both pairs. */
+static const uint8_t layout_scm[] = { U_CONFIG(94, 4, 3),
+	U_INTERFACE(0, 0, 1, 2, 6, 0), U_EVENT(0x83, 4),
+	U_INTERFACE(1, 1, 2, 0xff, 0xab, 0), U_ENDPOINT(0x84, 2, 512),
+	    U_ENDPOINT(0x04, 2, 512),
+	U_INTERFACE(2, 0, 4, 0xff, 0xab, 0), U_ENDPOINT(0x81, 2, 512),
+	    U_ENDPOINT(0x01, 2, 512), U_EVENT(0x82, 6), U_EVENT(0x02, 7),
+	U_INTERFACE(3, 0, 0, 8, 6, 80) };
+
+static bool
+is_ff_ab(void *arg, const struct usb_class *c)
+{
+	(void)arg;
+	return c->base == 0xff && c->sub == 0xab && c->protocol == 0;
+}
+
+static bool
+is_any(void *arg, const struct usb_class *c)
+{
+	unsigned *asked = arg;
+
+	(void)c;
+	++*asked;
+	return true;
+}
+
+static bool
+find(struct usb_function *out, const uint8_t *bytes, size_t len,
+    usb_class_fits *fits, void *arg)
+{
+	uint8_t *copy = malloc(len > 0 ? len : 1);
+	bool found;
+
+	ck_assert_ptr_nonnull(copy);
+	if (len > 0)
+		memcpy(copy, bytes, len);
+	found = usb_function_find(out, copy, len, fits, arg);
+	free(copy);
+	return found;
+}
+
+START_TEST(a_function_is_found_with_its_pairs)
+{
+	struct usb_function f;
+	unsigned asked = 0;
+
+	ck_assert(find(&f, layout_scm, sizeof layout_scm, is_ff_ab, NULL));
+	ck_assert_uint_eq(f.configuration, 3);
+	ck_assert_uint_eq(f.interface, 2);
+	ck_assert_uint_eq(f.pipes.in, 0x81);
+	ck_assert_uint_eq(f.pipes.out, 0x01);
+	ck_assert_uint_eq(f.pipes.max_packet, 512);
+	ck_assert_uint_eq(f.pipes.interrupt_in, 0x82);
+	ck_assert_uint_eq(f.pipes.interrupt_out, 0x02);
+	ck_assert_uint_eq(f.pipes.interrupt_in_packet, 64);
+	ck_assert_uint_eq(f.pipes.interrupt_out_packet, 64);
+	ck_assert_uint_eq(f.pipes.interrupt_in_interval, 6);
+	ck_assert_uint_eq(f.pipes.interrupt_out_interval, 7);
+	/* An interface without a bulk pair is none, whatever it is. */
+	ck_assert(find(&f, layout_scm, sizeof layout_scm, is_any, &asked));
+	ck_assert_uint_eq(f.interface, 2);
+	ck_assert_uint_eq(asked, 2);
+	ck_assert(!find(&f, layout_tether, sizeof layout_tether, is_ff_ab,
+	    NULL));
+}
+END_TEST
+
+START_TEST(half_a_pair_and_two_pairs)
+{
+	static const uint8_t half[] = { U_CONFIG(39, 1, 1),
+		U_INTERFACE(0, 0, 4, 0xff, 0xab, 0), U_ENDPOINT(0x81, 2, 512),
+		U_ENDPOINT(0x01, 2, 512), U_EVENT(0x82, 6) };
+	static const uint8_t twice[] = { U_CONFIG(39, 1, 1),
+		U_INTERFACE(0, 0, 4, 0xff, 0xab, 0), U_ENDPOINT(0x81, 2, 512),
+		U_ENDPOINT(0x01, 2, 512), U_ENDPOINT(0x83, 2, 512) };
+	struct usb_function f;
+
+	ck_assert(find(&f, half, sizeof half, is_ff_ab, NULL));
+	ck_assert_uint_eq(f.pipes.interrupt_in, 0);
+	ck_assert_uint_eq(f.pipes.interrupt_out, 0);
+	ck_assert(!find(&f, twice, sizeof twice, is_ff_ab, NULL));
+}
+END_TEST
+
+START_TEST(a_function_that_is_cut_anywhere)
+{
+	struct usb_function f;
+
+	for (size_t len = 0; len < sizeof layout_scm; len++)
+		/* Whole are the pairs from the last of their endpoints on. */
+		ck_assert(find(&f, layout_scm, len, is_ff_ab, NULL) ==
+		    (len >= sizeof layout_scm - 9 - 14));
+}
+END_TEST
+
 START_TEST(layouts_are_consistent)
 {
 	static const struct {
@@ -38,6 +135,7 @@ START_TEST(layouts_are_consistent)
 		{ layout_valeria, sizeof layout_valeria },
 		{ layout_ncm, sizeof layout_ncm },
 		{ layout_direct, sizeof layout_direct },
+		{ layout_scm, sizeof layout_scm },
 	};
 
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
@@ -312,6 +410,9 @@ main(void)
 	tcase_add_test(tc, serials);
 	tcase_add_test(tc, hostile_strings);
 	tcase_add_test(tc, idents);
+	tcase_add_test(tc, a_function_is_found_with_its_pairs);
+	tcase_add_test(tc, half_a_pair_and_two_pairs);
+	tcase_add_test(tc, a_function_that_is_cut_anywhere);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
 }
