@@ -10,7 +10,7 @@
 #	wait_ready COUNT
 
 # shellcheck source=tests/e2e/lib.sh
-. "${BASH_SOURCE[0]%/*}/lib.sh"
+[ -n "${DIR:-}" ] || . "${BASH_SOURCE[0]%/*}/lib.sh"
 need python3 curl
 export PYTHONDONTWRITEBYTECODE=1
 mkdir "$DIR/www"

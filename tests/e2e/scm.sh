@@ -90,7 +90,7 @@ for n in 1 2; do
 done
 
 step "unplugged in mid-transfer: the client sees a reset, and it comes back"
-curl -sS "http://127.0.0.1:$(local_port 2 0)/big" --limit-rate 100k \
+curl -sS "http://127.0.0.1:$(local_port 2 0)/big" --limit-rate 4M \
     >"$DIR/part" 2>"$DIR/curl.log" &
 curl_pid=$!
 started+=("$curl_pid")
