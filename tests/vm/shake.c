@@ -21,14 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PHONES_MAX 16
-
-/* The kernel has a phone so long after muxphone has plugged it in: the attaching
- * is the test's affair, not muxd's. */
-#define ATTACH_MS 20000
-/* A listener hears of a phone so long after udev has told of it, and of its end
- * so long after muxphone has. */
-#define CYCLE_MS 2000
 /* A phone is there again so long after the last disturbance. */
 #define RECOVERY_MS 10000
 /* Disturbances come within so long after the phone is there: about what the
@@ -42,8 +34,8 @@
 /* More than can pass before the disturbance. */
 #define ENDLESS (UINT64_C(1) << 40)
 
-static struct phone phones[PHONES_MAX];
-static unsigned phone_count;
+struct phone phones[PHONES_MAX];
+unsigned phone_count;
 
 void
 die(const char *fmt, ...)
@@ -58,48 +50,15 @@ die(const char *fmt, ...)
 	exit(1);
 }
 
-static struct moment
+struct moment
 in_ms(int64_t ms)
 {
 	return moment_after_ms(clock_now(), ms);
 }
 
-/* ---- Milliseconds ------------------------------------------------------- */
-
-struct times {
-	unsigned count;
-	int64_t sum, most;
-};
-
-static void
-times_add(struct times *t, int64_t ms)
-{
-	t->count++;
-	t->sum += ms;
-	if (ms > t->most)
-		t->most = ms;
-}
-
-static void
-times_print(const struct times *t, const char *what)
-{
-	printf("%s: %u times, %lld ms on average, %lld at most\n", what,
-	    t->count, (long long)(t->count > 0 ? t->sum / t->count : 0),
-	    (long long)t->most);
-}
-
-static void
-times_sum(struct times *to, const struct times *t)
-{
-	to->count += t->count;
-	to->sum += t->sum;
-	if (t->most > to->most)
-		to->most = t->most;
-}
-
 /* ---- One thread a phone ------------------------------------------------- */
 
-static void
+void
 for_all_phones(void *(*run)(void *), void *args, size_t size)
 {
 	pthread_t thread[PHONES_MAX];
@@ -118,7 +77,7 @@ rounds_of(int rounds, unsigned i)
 	return (rounds + (int)i) / (int)phone_count;
 }
 
-static uint32_t
+uint32_t
 must_list(struct phone *p, int round)
 {
 	const uint32_t id =
@@ -127,92 +86,6 @@ must_list(struct phone *p, int round)
 	if (id == 0)
 		die("round %d: phone %u is not listed", round, p->n);
 	return id;
-}
-
-/* ---- cycles ------------------------------------------------------------- */
-
-enum span { UNPLUGS, KERNEL, UDEV, PLUGS, SPANS };
-static const char *const span_names[SPANS] = { "from unplug to the listener",
-	"from plug to the kernel", "from the kernel to udev's word",
-	"from the kernel to the listener" };
-
-struct cycler {
-	struct phone *phone;
-	int rounds;
-	struct times times[SPANS];
-};
-
-static void
-unplug(struct cycler *c, int round)
-{
-	const struct moment since = clock_now();
-
-	mux_command("unplug", c->phone);
-	if (!mux_await_gone(c->phone, in_ms(CYCLE_MS * patience)))
-		die("round %d: phone %u was unplugged, which the listener did "
-		    "not hear within %d ms", round, c->phone->n,
-		    CYCLE_MS * patience);
-	times_add(&c->times[UNPLUGS],
-	    moment_ms_between(since, mux_heard(c->phone)));
-}
-
-static void
-plug(struct cycler *c, int round)
-{
-	const struct moment since = clock_now();
-	struct moment kernel, udev;
-
-	mux_command("plug", c->phone);
-	if (!host_await_added(c->phone, false, since, in_ms(ATTACH_MS),
-		&kernel))
-		die("round %d: the kernel did not get phone %u", round,
-		    c->phone->n);
-	if (!host_await_added(c->phone, true, since, in_ms(ATTACH_MS), &udev))
-		die("round %d: udev did not tell of phone %u", round,
-		    c->phone->n);
-	if (mux_await_listed(c->phone, 0,
-		moment_after_ms(udev, CYCLE_MS * patience)) == 0)
-		die("round %d: phone %u was plugged in, which the listener "
-		    "did not hear within %d ms", round, c->phone->n,
-		    CYCLE_MS * patience);
-	times_add(&c->times[KERNEL], moment_ms_between(since, kernel));
-	times_add(&c->times[UDEV], moment_ms_between(kernel, udev));
-	times_add(&c->times[PLUGS],
-	    moment_ms_between(kernel, mux_heard(c->phone)));
-}
-
-static void *
-cycle(void *arg)
-{
-	struct cycler *c = arg;
-
-	for (int i = 1; i <= c->rounds; i++) {
-		unplug(c, i);
-		plug(c, i);
-	}
-	return NULL;
-}
-
-static int
-cycles(int rounds)
-{
-	static struct cycler all[PHONES_MAX];
-
-	host_events_open(phones, phone_count);
-	for (unsigned i = 0; i < phone_count; i++) {
-		all[i] = (struct cycler){ .phone = &phones[i],
-			.rounds = rounds_of(rounds, i) };
-		must_list(&phones[i], 0);
-	}
-	for_all_phones(cycle, all, sizeof all[0]);
-	for (int span = 0; span < SPANS; span++) {
-		struct times sum = { 0 };
-
-		for (unsigned i = 0; i < phone_count; i++)
-			times_sum(&sum, &all[i].times[span]);
-		times_print(&sum, span_names[span]);
-	}
-	return 0;
 }
 
 /* ---- race and reset ----------------------------------------------------- */
@@ -406,8 +279,9 @@ print_sums(const struct shaker *all)
 	printf("%u disturbances, %u of which found the daemon's "
 	    "configuration\n", disturbances, taken);
 	for (int w = 0; w < WHENS; w++) {
-		struct times sum = { 0 };
+		static struct times sum;
 
+		sum.count = 0;
 		for (unsigned i = 0; i < phone_count; i++)
 			times_sum(&sum, &all[i].recoveries[w]);
 		times_print(&sum, when_names[w]);
@@ -497,6 +371,6 @@ main(int argc, char **argv)
 		phones[phone_count].n = phone_count + 1;
 		phones[phone_count++].udid = argv[i];
 	}
-	mux_open(daemon, control, phones, phone_count);
+	mux_open(daemon, control);
 	return run(argv[optind], atoi(argv[optind + 1]));
 }

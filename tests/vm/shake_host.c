@@ -116,6 +116,7 @@ host_reset(const char *folder)
 
 #define GROUP_KERNEL 1
 #define GROUP_UDEV 2
+#define EVENT_ROOM (8 << 20)
 
 /* What udevd puts in front (libudev's monitor format). */
 struct udev_head {
@@ -123,11 +124,18 @@ struct udev_head {
 	uint32_t magic, head_size, offset, length;
 };
 
-static struct phone *phones;
-static unsigned phone_count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed;
 static struct pollfd events[2]; /* the kernel's, udev's */
+
+/* What the kernel has told of, and udev not yet: that tells whose it is.  (The
+ * kernel can be asked, but answers when it is done with the device, and events
+ * would be heard later than they came.) */
+struct arrival {
+	char path[HOST_PATH_MAX];
+	struct moment when;
+};
+static struct arrival arrivals[2 * PHONES_MAX];
 
 static int
 open_group(unsigned group)
@@ -136,7 +144,9 @@ open_group(unsigned group)
 		.nl_groups = group };
 	const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
 	    NETLINK_KOBJECT_UEVENT);
+	const int room = EVENT_ROOM;
 
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
 		die("cannot hear the kernel's events");
 	return fd;
@@ -154,16 +164,33 @@ property(const char *at, const char *end, const char *start)
 }
 
 static void
-note_added(const char *path, bool by_udev)
+note_kernel(const char *path, struct moment now)
 {
-	char folder[HOST_PATH_MAX], serial[128];
+	struct arrival *a = arrivals;
 
-	snprintf(folder, sizeof folder, "/sys%s", path);
-	read_attribute(folder, "serial", serial, sizeof serial);
+	while (a->path[0] != '\0' && strcmp(a->path, path) != 0)
+		if (++a == arrivals + 2 * PHONES_MAX)
+			die("the kernel tells of more phones than there are");
+	snprintf(a->path, sizeof a->path, "%s", path);
+	a->when = now;
+}
+
+static void
+note_udev(const char *path, const char *serial, struct moment now)
+{
+	struct arrival *a = arrivals;
+
+	while (a < arrivals + 2 * PHONES_MAX && strcmp(a->path, path) != 0)
+		a++;
+	if (a == arrivals + 2 * PHONES_MAX)
+		return; /* it came before this program */
+	a->path[0] = '\0';
 	pthread_mutex_lock(&lock);
 	for (unsigned i = 0; i < phone_count; i++)
-		if (is_serial_of(serial, phones[i].udid))
-			phones[i].added[by_udev] = clock_now();
+		if (is_serial_of(serial, phones[i].udid)) {
+			phones[i].added_by_kernel = a->when;
+			phones[i].added_by_udev = now;
+		}
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&lock);
 }
@@ -175,18 +202,26 @@ take_event(bool by_udev)
 	const struct udev_head *head = (const struct udev_head *)event;
 	const ssize_t n =
 	    recv(events[by_udev].fd, event, sizeof event - 1, 0);
-	const char *at = event, *end = event + n, *path;
+	const struct moment now = clock_now();
+	const char *at = event, *end = event + n, *path, *serial;
 
+	if (n < 0)
+		die("events were lost");
 	if (n <= (ssize_t)sizeof *head)
 		return;
 	event[n] = '\0';
 	if (strcmp(head->prefix, "libudev") == 0)
 		at += head->offset < n ? head->offset : n;
 	path = property(at, end, "DEVPATH=");
-	if (path != NULL && property(at, end, "ACTION=add") != NULL &&
-	    property(at, end, "DEVTYPE=usb_device") != NULL &&
-	    property(at, end, PRODUCT) != NULL)
-		note_added(path, by_udev);
+	if (path == NULL || property(at, end, "ACTION=add") == NULL ||
+	    property(at, end, "DEVTYPE=usb_device") == NULL ||
+	    property(at, end, PRODUCT) == NULL)
+		return;
+	serial = property(at, end, "ID_SERIAL_SHORT=");
+	if (by_udev && serial != NULL)
+		note_udev(path, serial, now);
+	else if (!by_udev)
+		note_kernel(path, now);
 }
 
 static void *
@@ -194,21 +229,21 @@ hear_for_ever(void *arg)
 {
 	for (;;) {
 		poll(events, 2, -1);
-		for (int i = 0; i < 2; i++)
-			if (events[i].revents != 0)
-				take_event(i);
+		/* The kernel's first, and all of them. */
+		if (events[false].revents != 0)
+			take_event(false);
+		else if (events[true].revents != 0)
+			take_event(true);
 	}
 	return arg;
 }
 
 void
-host_events_open(struct phone *all, unsigned count)
+host_events_open(void)
 {
 	pthread_condattr_t attr;
 	pthread_t thread;
 
-	phones = all;
-	phone_count = count;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&changed, &attr);
@@ -219,16 +254,16 @@ host_events_open(struct phone *all, unsigned count)
 }
 
 bool
-host_await_added(struct phone *p, bool by_udev, struct moment since,
-    struct moment until, struct moment *when)
+host_await_added(struct phone *p, struct moment since, struct moment until)
 {
 	const struct timespec ts = timespec_of(until);
+	bool added;
 	int r = 0;
 
 	pthread_mutex_lock(&lock);
-	while (!moment_before(since, p->added[by_udev]) && r == 0)
+	while (!moment_before(since, p->added_by_kernel) && r == 0)
 		r = pthread_cond_timedwait(&changed, &lock, &ts);
-	*when = p->added[by_udev];
+	added = moment_before(since, p->added_by_kernel);
 	pthread_mutex_unlock(&lock);
-	return moment_before(since, *when);
+	return added;
 }

@@ -27,8 +27,6 @@
 int patience = 1;
 
 static struct muxclient *client;
-static struct phone *phones;
-static unsigned phone_count;
 
 /* ---- The listener ---- */
 
@@ -149,8 +147,7 @@ mux_command(const char *command, const struct phone *p)
 }
 
 void
-mux_open(const char *daemon, const char *control, struct phone *all,
-    unsigned count)
+mux_open(const char *daemon, const char *control)
 {
 	struct muxclient_watch *watch;
 	enum muxclient_error error = MUXCLIENT_NO_MEMORY;
@@ -158,8 +155,6 @@ mux_open(const char *daemon, const char *control, struct phone *all,
 	struct cause why;
 	pthread_t thread;
 
-	phones = all;
-	phone_count = count;
 	pattern_init();
 	if (sock_addr_parse(&phone_control, control, NULL, &why) < 0)
 		die("%s", why.text);
