@@ -15,16 +15,19 @@
  * when the interface is claimed, and another one, with another inode, when it
  * is claimed again.
  *
- * Belongs to one thread.
+ * Belongs to whoever acts as the reader.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct claim_mark {
-	char link[160];
+	int folder;     /* the interface's, open; -1: none */
 	uint64_t inode; /* 0: it cannot be told */
 };
+
+void claim_mark_init(struct claim_mark *m);
+void claim_mark_fini(struct claim_mark *m);
 
 /*
  * Remembers the claim as it is now.  `key` is the device's as the kernel names
@@ -33,8 +36,12 @@ struct claim_mark {
 void claim_mark_set(struct claim_mark *m, const char *key, int configuration,
     int interface);
 
-/* False: the interface was lost since, or is not claimed.  True where that
- * cannot be told. */
+/*
+ * False: the interface was lost since, or is not claimed.  True where that
+ * cannot be told.  A system call in which the kernel takes no lock of the device;
+ * and the link goes before anything else happens to the device, when it is
+ * reset, configured or unplugged (drivers/base/dd.c: driver_sysfs_remove()).
+ */
 bool claim_mark_holds(const struct claim_mark *m);
 
 static inline bool

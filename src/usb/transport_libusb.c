@@ -334,6 +334,7 @@ stop(struct transport *base)
 
 	t->stopping = true;
 	atomic_store_explicit(&t->halted, true, memory_order_relaxed);
+	claim_mark_fini(&t->mark);
 	reaped = reap_all(t);
 	local_writes_abandon(t);
 	local_reads_drop(t);
@@ -408,6 +409,7 @@ new_transport(struct read_budget *budget, const struct usb_ident *ident)
 	snprintf(t->key, sizeof t->key, "%s", ident->key);
 	t->budget = budget;
 	t->speed = ident->speed;
+	claim_mark_init(&t->mark);
 	t->fd = t->claimed = t->configuration = -1;
 	chunk_list_init(&t->ready);
 	t->starved_since = MOMENT_NEVER;

@@ -424,6 +424,22 @@ needs_reader(struct local_transport *t)
 	    local_failure(t) != USB_OK || t->stalled || is_starved(t);
 }
 
+/*
+ * To reap a transfer waits for the device's lock, and whoever resets, configures
+ * or disconnects the device holds that until it is done: 0.05 s for a reset, many
+ * seconds when the device does not answer.  What was in flight ends at the
+ * beginning of that, so this is when a look is likely; but the claim is lost still
+ * earlier.  The reader then finds out, by itself, what has happened.
+ */
+static bool
+is_being_taken(struct local_transport *t)
+{
+	if (claim_mark_holds(&t->mark))
+		return false;
+	local_fail(t, USB_ERROR_GONE);
+	return true;
+}
+
 int
 local_look(struct transport *base, struct chunk **out)
 {
@@ -442,6 +458,8 @@ local_look(struct transport *base, struct chunk **out)
 			t->drained = false;
 			return 0;
 		}
+		if (is_being_taken(t))
+			return -1;
 		local_handle_events(t, 0);
 		t->drained = t->reaped - before < DRAINED;
 	}

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A local device for a reader that sleeps elsewhere, over a libusb without USB. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "fake_libusb.h"
 #include "unit.h"
+#include "usb/sysfs.h"
 #include "usb_local_rig.h"
+#include "usb_trees.h"
 
 START_TEST(watched)
 {
@@ -86,6 +91,38 @@ START_TEST(looking_never_blocks)
 }
 END_TEST
 
+/* Another program takes the device: nothing is asked of it but by the reader. */
+START_TEST(taken)
+{
+	char folder[160], link[176];
+	struct chunk *c;
+
+	show_trees();
+	choose_direct();
+	snprintf(folder, sizeof folder, "%s/1-2.3:4.1", sysfs_root);
+	snprintf(link, sizeof link, "%s/driver", folder);
+	ck_assert_int_eq(mkdir(folder, 0700), 0);
+	ck_assert_int_eq(symlink("usbfs", link), 0);
+	local_rig_setup();
+	ck_assert_int_eq(t->ops->set_configuration(t, 4, 0), USB_OK);
+	local_rig_start();
+	fake_send(device, 1, 10);
+	ck_assert_int_eq(t->ops->look(t, &c), 1);
+	chunk_put(c);
+	ck_assert_int_eq(t->ops->look(t, &c), 0);
+	fake_set_locked(true);
+	ck_assert_int_eq(unlink(link), 0);
+	ck_assert_int_eq(t->ops->look(t, &c), -1);
+	ck_assert_int_eq(t->ops->look(t, &c), -1);
+	fake_set_locked(false);
+	if (_i == 1)
+		fake_unplug(device);
+	ck_assert_int_eq(t->ops->read(t, &c, 1000),
+	    _i == 1 ? USB_ERROR_GONE : USB_ERROR_TAKEN);
+	local_rig_finish();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -98,5 +135,10 @@ main(void)
 	tcase_add_test(tc, looks_at_everything);
 	tcase_add_test(tc, looking_never_blocks);
 	suite_add_tcase(s, tc);
+	if (can_open_directly()) {
+		tc = tcase_create("direct");
+		tcase_add_loop_test(tc, taken, 0, 2);
+		suite_add_tcase(s, tc);
+	}
 	return unit_run(s);
 }

@@ -65,6 +65,8 @@ void fake_set_hotplug(bool has);
  * Without a timer among the descriptors it has to ask for the time. */
 #define FAKE_POLL_FD 12345
 void fake_set_timerless(bool without);
+/* Somebody holds a device's lock: to handle its events would wait. */
+void fake_set_locked(bool locked);
 void fake_set_init(int error);
 void fake_set_open(int error);
 /* Bytes that all transfers in flight may have; -1: any number. */

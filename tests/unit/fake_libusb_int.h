@@ -82,7 +82,7 @@ extern struct fake_state {
 	struct libusb_context *contexts;
 	struct fake_device *devices;
 	struct fake_counts counts;
-	bool has_hotplug, timerless;
+	bool has_hotplug, timerless, locked;
 	bool shown, no_discovery;
 	int wrap_error;
 	int init_error, open_error, claim_error, claim_of, reset_error;

@@ -280,6 +280,7 @@ libusb_handle_events_timeout_completed(libusb_context *c, struct timeval *tv,
 
 	RULE(completed == NULL);
 	pthread_mutex_lock(&fake.lock);
+	RULE(!fake.locked);
 	wait_for_something(c, tv);
 	c->interrupted = false;
 	events = c->hotplug != NULL ? c->events : 0;

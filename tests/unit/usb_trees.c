@@ -11,7 +11,7 @@
 #include "usb/sysfs.h"
 #include "usb/transport_libusb.h"
 
-static char devices[96], nodes[96];
+static char tree[64], devices[96], nodes[96];
 
 bool
 can_open_directly(void)
@@ -28,6 +28,7 @@ show_trees(void)
 {
 	const char *folder = fake_show();
 
+	snprintf(tree, sizeof tree, "%s", folder);
 	snprintf(devices, sizeof devices, "%s/devices", folder);
 	snprintf(nodes, sizeof nodes, "%s/nodes", folder);
 	sysfs_root = devices;
@@ -57,7 +58,7 @@ files_open(void)
 
 		snprintf(link, sizeof link, "/proc/self/fd/%s", e->d_name);
 		if (readlink(link, path, sizeof path - 1) > 0 &&
-		    strncmp(path, nodes, strlen(nodes)) == 0)
+		    strncmp(path, tree, strlen(tree)) == 0)
 			count++;
 	}
 	closedir(dir);
@@ -67,7 +68,7 @@ files_open(void)
 void
 hide_trees(void)
 {
-	if (nodes[0] == '\0')
+	if (tree[0] == '\0')
 		return;
 	ck_assert_int_eq(files_open(), 0);
 	fake_hide();
