@@ -23,7 +23,6 @@
 #include "wire/client.h"
 
 struct snapshot;
-struct worker;
 
 /* What a worker wants of the manager. */
 enum ask_kind {
@@ -102,7 +101,6 @@ struct client {
 	/* ---- The manager's ---- */
 	struct client *next OWNED_BY(on_manager);
 	struct client **prev_next OWNED_BY(on_manager);
-	struct worker *worker OWNED_BY(on_manager);
 	enum client_phase phase OWNED_BY(on_manager);
 	bool stop_posted OWNED_BY(on_manager); /* stop_msg, once at most */
 	struct client_info info OWNED_BY(on_manager);

@@ -34,10 +34,28 @@ init_state(struct manager *m) ROLE_UNCHECKED
 	mailbox_init(&m->box, act_or_wake, m);
 	baton_init(&m->baton);
 	m->put_by_end = &m->put_by;
+	m->jobs_end = &m->jobs;
 	m->told_phones = SIZE_MAX;
 	clients_init(m);
 	idle_init(m);
 	scm_init(m);
+}
+
+static struct door *
+open_door(const struct manager_config *config)
+{
+	const size_t n = config->listener_count;
+	int *sockets = calloc(n + 1, sizeof sockets[0]);
+	struct door *d;
+
+	if (sockets == NULL)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		sockets[i] = config->listeners[i];
+	sockets[n] = config->control;
+	d = door_new(sockets, n + 1);
+	free(sockets);
+	return d;
 }
 
 struct manager *
@@ -52,10 +70,14 @@ manager_new(const struct manager_config *config, struct cause *why)
 		    calloc(config->source_count + 1, sizeof m->monitors[0]);
 		m->watches =
 		    calloc(config->source_count + 1, sizeof m->watches[0]);
+		m->watched = calloc(config->listener_count + 1,
+		    sizeof m->watched[0]);
+		m->door = open_door(config);
 		m->roster = roster_new(0);
 	}
 	if (m == NULL || m->waker == NULL || m->monitors == NULL ||
-	    m->watches == NULL || m->roster == NULL) {
+	    m->watches == NULL || m->watched == NULL || m->door == NULL ||
+	    m->roster == NULL) {
 		cause_set(why, "no memory or descriptors to start with");
 		if (m != NULL)
 			manager_free(m);
@@ -77,6 +99,8 @@ manager_free(struct manager *m) ROLE_UNCHECKED /* its thread has ended */
 	roster_put(m->roster);
 	if (m->waker != NULL)
 		waker_put(m->waker);
+	workers_free(m);
+	free(m->watched);
 	free(m->monitors);
 	free(m->watches);
 	free(m);
@@ -115,6 +139,13 @@ main_runs(struct manager *m) RUNS_ON(on_manager)
 {
 	atomic_store(&m->main_runs_posted, false);
 	report_main_runs(m);
+}
+
+static struct worker *
+worker_of_knock(struct msg *m)
+{
+	return (struct worker *)((char *)m -
+	    offsetof(struct worker, knock_msg));
 }
 
 static struct client *
@@ -166,6 +197,9 @@ take_message(struct manager *m, struct msg *msg) RUNS_ON(on_manager)
 		break;
 	case MSG_DEVICE_ENDED:
 		devices_ended(m, device_of_ended(msg));
+		break;
+	case MSG_KNOCK:
+		workers_knock(m, worker_of_knock(msg));
 		break;
 	case MSG_ASK:
 		clients_ask(m, client_of_ask(msg));
@@ -232,8 +266,9 @@ take_messages(struct manager *m) RUNS_ON(on_manager)
 static bool
 is_quick(struct manager *m, const struct msg *msg) RUNS_ON(on_manager)
 {
-	return msg->type == MSG_CLIENT_ENDED || msg->type == MSG_SCM_ENDED ||
-	    (msg->type == MSG_SCM_OPENED && m->parked != NULL) ||
+	return msg->type == MSG_KNOCK || msg->type == MSG_CLIENT_ENDED ||
+	    msg->type == MSG_SCM_ENDED ||
+	    (msg->type == MSG_SCM_OPENED && !workers_are_few(m)) ||
 	    (msg->type == MSG_ASK &&
 		clients_ask_is_quick(client_of_ask((struct msg *)msg)));
 }
@@ -260,7 +295,7 @@ act(struct manager *m) RUNS_ON(on_manager)
 			else
 				put_by(m, msg);
 		}
-		if (m->put_by != NULL || clients_are_crowded(m))
+		if (m->put_by != NULL || workers_need_own_thread(m))
 			return false;
 		if (mailbox_idle(&m->box))
 			return true;
@@ -287,56 +322,34 @@ act_or_wake(void *arg)
 
 /* ---- Waiting ---- */
 
-/*
- * Sleeps in poll(), unless there is something to take.  Others may act for it
- * meanwhile as long as nothing that they do could change for what, and until
- * when, it sleeps.
- */
-static bool
-sleep_until_woken(struct manager *m, struct pollfd *pfd, nfds_t n, bool lends,
-    struct moment deadline) RUNS_ON(on_manager)
-{
-	const bool idle = mailbox_idle(&m->box);
-	int ready;
-
-	if (!idle)
-		deadline = (struct moment){ 0 };
-	if (idle && lends)
-		baton_lay_down(&m->baton);
-	ready = poll(pfd, n, moment_poll_timeout(clock_now(), deadline));
-	if (idle && lends)
-		baton_take_up(&m->baton, m->waker);
-	if (ready > 0 && pfd[0].revents != 0)
-		waker_clear(m->waker);
-	return ready > 0;
-}
+enum { POLL_WAKER, POLL_MARK, POLL_ADDRESSES, POLL_COUNT };
 
 static void
-wait_and_accept(struct manager *m, struct pollfd *pfd, struct moment deadline)
-    RUNS_ON(on_manager)
+sleep_until(struct manager *m, struct moment deadline) RUNS_ON(on_manager)
 {
-	const size_t n = m->config.listener_count;
-	const bool paused = moment_before(clock_now(), m->accept_again);
-	/* Sockets are left alone while resources are short, and at the end. */
-	const bool open = !m->quitting && !paused && idle_lets_in(m);
-	const bool room = open && clients_have_room(m);
+	struct pollfd pfd[POLL_COUNT] = {
+		[POLL_WAKER] = { .fd = m->waker->read_fd, .events = POLLIN },
+		[POLL_MARK] = { .fd = m->idle.mark, .events = POLLIN },
+		[POLL_ADDRESSES] = { .fd = m->scm.fd, .events = POLLIN },
+	};
+	/* Others may act for it meanwhile as long as nothing that they do could
+	 * change until when it sleeps. */
+	const bool lends = !m->quitting && idle_ignores_clients(m) &&
+	    !workers_need_own_thread(m);
 
-	if (paused && !m->quitting)
-		deadline = moment_earlier(deadline, m->accept_again);
-	for (size_t i = 0; i < n; i++)
-		pfd[1 + i].fd = room ? m->config.listeners[i] : -1;
-	pfd[1 + n].fd = open ? m->config.control : -1;
-	pfd[2 + n].fd = m->idle.mark;
-	pfd[3 + n].fd = m->scm.fd;
-	if (!sleep_until_woken(m, pfd, n + 4,
-		room && idle_ignores_clients(m), deadline))
-		return;
-	for (size_t i = 0; i < n; i++)
-		if (pfd[1 + i].revents != 0 && clients_have_room(m))
-			clients_accept(m, m->config.listeners[i], false);
-	if (pfd[1 + n].revents != 0)
-		clients_accept(m, m->config.control, true);
-	if (pfd[3 + n].revents != 0)
+	if (!mailbox_idle(&m->box)) {
+		poll(pfd, POLL_COUNT, 0);
+	} else {
+		if (lends)
+			baton_lay_down(&m->baton);
+		poll(pfd, POLL_COUNT,
+		    moment_poll_timeout(clock_now(), deadline));
+		if (lends)
+			baton_take_up(&m->baton, m->waker);
+	}
+	if (pfd[POLL_WAKER].revents != 0)
+		waker_clear(m->waker);
+	if (pfd[POLL_ADDRESSES].revents != 0)
 		scm_hear_addresses(m);
 }
 
@@ -365,7 +378,7 @@ run_quit(struct manager *m, bool *over) RUNS_ON(on_manager)
 }
 
 static void
-loop(struct manager *m, struct pollfd *pfd) RUNS_ON(on_manager)
+loop(struct manager *m) RUNS_ON(on_manager)
 {
 	bool over = false;
 
@@ -373,14 +386,14 @@ loop(struct manager *m, struct pollfd *pfd) RUNS_ON(on_manager)
 		struct moment deadline;
 
 		take_messages(m);
-		clients_thin_out(m);
 		deadline = moment_earlier(devices_run_due(m), report_run(m));
 		deadline = moment_earlier(deadline, idle_run(m));
 		deadline = moment_earlier(deadline, scm_run(m));
+		deadline = moment_earlier(deadline, workers_run(m));
 		if (m->quitting)
 			deadline = moment_earlier(deadline, run_quit(m, &over));
 		if (!over)
-			wait_and_accept(m, pfd, deadline);
+			sleep_until(m, deadline);
 	}
 }
 
@@ -388,25 +401,15 @@ static void *
 manager_main(void *arg)
 {
 	struct manager *m = arg;
-	const size_t sockets = m->config.listener_count + 4;
-	struct pollfd *pfd = calloc(sockets, sizeof *pfd);
 
 	role_take(&on_manager);
-	if (pfd == NULL) {
-		log_fatal("no memory to wait for clients");
-	} else {
-		for (size_t i = 0; i < sockets; i++)
-			pfd[i].events = POLLIN;
-		pfd[0].fd = m->waker->read_fd;
-		loop(m, pfd);
-	}
+	loop(m);
 	idle_fini(m);
 	scm_fini(m);
 	if (m->clean) {
-		clients_fini(m);
+		workers_fini(m);
 		devices_fini(m);
 	}
-	free(pfd);
 	role_drop(&on_manager);
 	m->on_end(m->on_end_arg);
 	return NULL;

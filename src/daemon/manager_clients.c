@@ -1,31 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* The manager's clients: accepting them, answering their workers, telling those
- * that listen. */
+/* The manager's clients: how many there may be, answers to their workers, news to
+ * those that listen. */
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "daemon/manager_int.h"
 #include "daemon/snapshot.h"
-
-/* Workers that stay for the next client; beyond that their stacks are worth
- * more than the time that starting a thread takes. */
-#define PARKED_MAX 64
-
-/* Clients accepted before the mailbox is looked at again. */
-#define ACCEPT_BATCH 64
-
-/* When descriptors, memory or threads have run out: no new client for this
- * long; those that wait stay in the socket's backlog. */
-#define ACCEPT_PAUSE_MS 200
 
 /*
  * Descriptors that clients leave for phones, admins and pair records: an eighth
@@ -109,76 +95,6 @@ unlist_client(struct manager *m, struct client *c) RUNS_ON(on_manager)
 	m->client_count--;
 }
 
-struct worker *
-workers_take(struct manager *m)
-{
-	struct worker *w = m->parked;
-
-	if (w != NULL) {
-		m->parked = w->next;
-		m->parked_count--;
-		return w;
-	}
-	w = worker_new(++m->last_worker_number, m->config.records);
-	if (w != NULL)
-		m->worker_count++;
-	return w;
-}
-
-void
-workers_park(struct manager *m, struct worker *w)
-{
-	w->next = m->parked;
-	m->parked = w;
-	m->parked_count++;
-}
-
-bool
-clients_are_crowded(struct manager *m)
-{
-	return m->parked_count > PARKED_MAX;
-}
-
-void
-clients_thin_out(struct manager *m)
-{
-	while (clients_are_crowded(m)) {
-		worker_free(workers_take(m));
-		m->worker_count--;
-	}
-}
-
-/* Takes `fd` and `w` over.  False when memory has run out. */
-static bool
-start_client(struct manager *m, struct worker *w, int fd, bool admin)
-    RUNS_ON(on_manager)
-{
-	struct client *c = client_new(fd, ++m->last_client_number, admin,
-	    w->waker, &m->box);
-
-	if (c == NULL) {
-		close(fd);
-		workers_park(m, w);
-		return false;
-	}
-	c->poller = m->config.poller;
-	c->worker = w;
-	c->phase = admin ? CLIENT_PHASE_ADMIN : CLIENT_PHASE_COMMAND;
-	list_client(m, c);
-	worker_serve(w, c);
-	return true;
-}
-
-static void
-pause_accepting(struct manager *m, const char *why) RUNS_ON(on_manager)
-{
-	if (m->accept_again.ns == 0)
-		log_warning("no room for more clients (%u there): %s; raise "
-		    "the limit of open files if that stays so",
-		    m->client_count, why);
-	m->accept_again = moment_after_ms(clock_now(), ACCEPT_PAUSE_MS);
-}
-
 static void
 note_full(struct manager *m) RUNS_ON(on_manager)
 {
@@ -189,58 +105,22 @@ note_full(struct manager *m) RUNS_ON(on_manager)
 	m->told_full = true;
 }
 
-enum accepted { ACCEPTED, ACCEPTED_NONE, ACCEPTED_GONE, ACCEPTED_SHORT };
-
-/* The worker comes first: who is not accepted can wait in the backlog, who is
- * would have to be hung up on. */
-static enum accepted
-accept_one(struct manager *m, int listener, bool admin) RUNS_ON(on_manager)
+bool
+clients_came(struct manager *m, struct worker *w, int fd, bool admin)
 {
-	struct worker *w = workers_take(m);
-	int fd, error;
+	struct client *c = client_new(fd, m->last_client_number + 1, admin,
+	    w->waker, &m->box);
 
-	if (w == NULL)
-		return ACCEPTED_SHORT;
-	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd >= 0)
-		return start_client(m, w, fd, admin) ? ACCEPTED : ACCEPTED_SHORT;
-	error = errno;
-	workers_park(m, w);
-	errno = error;
-	switch (error) {
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-		return ACCEPTED_SHORT;
-	case EINTR:
-	case ECONNABORTED: /* that one has left already */
-		return ACCEPTED_GONE;
-	default: /* EAGAIN: nobody waits.  Others: not a reason to end */
-		return ACCEPTED_NONE;
-	}
-}
-
-void
-clients_accept(struct manager *m, int listener, bool admin)
-{
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		switch (accept_one(m, listener, admin)) {
-		case ACCEPTED:
-			m->accept_again = (struct moment){ 0 };
-			if (admin || clients_have_room(m))
-				break;
-			note_full(m);
-			return;
-		case ACCEPTED_GONE:
-			break;
-		case ACCEPTED_NONE:
-			return;
-		case ACCEPTED_SHORT:
-			pause_accepting(m, strerror(errno));
-			return;
-		}
-	}
+	if (c == NULL)
+		return false;
+	m->last_client_number++;
+	c->poller = m->config.poller;
+	c->phase = admin ? CLIENT_PHASE_ADMIN : CLIENT_PHASE_COMMAND;
+	list_client(m, c);
+	mailbox_post(&w->box, &c->serve_msg);
+	if (!admin && !clients_have_room(m))
+		note_full(m);
+	return true;
 }
 
 /* ---- Questions ---- */
@@ -463,7 +343,8 @@ clients_ended(struct manager *m, struct client *c)
 		m->told_full = false;
 	if (m->accept_again.ns != 0)
 		m->accept_again = clock_now();
-	workers_park(m, c->worker);
+	workers_park(m);
+	workers_watch(m);
 	client_put(c);
 }
 
@@ -472,15 +353,4 @@ clients_stop_all(struct manager *m)
 {
 	for (struct client *c = m->clients; c != NULL; c = c->next)
 		stop_client(c);
-}
-
-void
-clients_fini(struct manager *m)
-{
-	while (m->parked != NULL) {
-		struct worker *w = m->parked;
-
-		m->parked = w->next;
-		worker_free(w);
-	}
 }

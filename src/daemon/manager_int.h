@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "daemon/client.h"
 #include "daemon/device.h"
+#include "daemon/door.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/roster.h"
@@ -89,10 +90,17 @@ struct manager {
 	uint32_t client_limit; /* so many are accepted; constant */
 	bool told_full OWNED_BY(on_manager);
 	uint32_t last_client_number OWNED_BY(on_manager);
-	struct worker *parked OWNED_BY(on_manager);
-	uint32_t parked_count OWNED_BY(on_manager);
+	/* Where workers wait: at the listeners, and last the control socket. */
+	struct door *door;
+	bool *watched OWNED_BY(on_manager); /* each of these sockets is */
+	struct worker *workers OWNED_BY(on_manager); /* all */
 	uint32_t worker_count OWNED_BY(on_manager);
+	uint32_t parked_count OWNED_BY(on_manager); /* without a job */
+	uint32_t called OWNED_BY(on_manager); /* door_call()s not yet answered */
+	uint32_t retired_count OWNED_BY(on_manager); /* to be joined */
 	uint32_t last_worker_number OWNED_BY(on_manager); /* for its name */
+	struct msg *jobs OWNED_BY(on_manager); /* that wait for a worker */
+	struct msg **jobs_end OWNED_BY(on_manager);
 	struct moment accept_again OWNED_BY(on_manager); /* paused until then */
 
 	/* Sockets that devices have opened, with their workers. */
@@ -145,8 +153,9 @@ void clients_init(struct manager *m);
 bool clients_have_room(struct manager *m) RUNS_ON(on_manager);
 /* Clients that are at something else than listening. */
 bool clients_any_busy(struct manager *m) RUNS_ON(on_manager);
-/* Accepts what waits at `listener`. */
-void clients_accept(struct manager *m, int listener, bool admin)
+/* A client has come, and is given to that worker.  False when memory has run
+ * out: `fd` is still the caller's. */
+bool clients_came(struct manager *m, struct worker *w, int fd, bool admin)
     RUNS_ON(on_manager);
 void clients_ask(struct manager *m, struct client *c) RUNS_ON(on_manager);
 /* Answering that neither blocks nor takes long, however many are there. */
@@ -156,14 +165,29 @@ void clients_ended(struct manager *m, struct client *c) RUNS_ON(on_manager);
 void clients_notify(struct manager *m, const struct msg_notice *news)
     RUNS_ON(on_manager);
 void clients_stop_all(struct manager *m) RUNS_ON(on_manager);
-/* Workers have been parked that are not to stay; ends them. */
-bool clients_are_crowded(struct manager *m) RUNS_ON(on_manager);
-void clients_thin_out(struct manager *m) RUNS_ON(on_manager);
-void clients_fini(struct manager *m) RUNS_ON(on_manager);
-/* A worker that has nothing to do, or a new one; NULL (errno): there can be none
- * now.  And one that is free again. */
-struct worker *workers_take(struct manager *m) RUNS_ON(on_manager);
-void workers_park(struct manager *m, struct worker *w) RUNS_ON(on_manager);
+
+/* ---- manager_workers.c ---- */
+
+/* MSG_KNOCK. */
+void workers_knock(struct manager *m, struct worker *w) RUNS_ON(on_manager);
+/* One has no job any more, and is on its way to the door. */
+void workers_park(struct manager *m) RUNS_ON(on_manager);
+/* All who are at the door are spoken for.  Makes another, then: false (errno)
+ * when there can be none. */
+bool workers_are_few(struct manager *m) RUNS_ON(on_manager);
+bool workers_make(struct manager *m) RUNS_ON(on_manager);
+/* One of those who are not (see above) gets `job`. */
+void workers_give(struct manager *m, struct msg *job) RUNS_ON(on_manager);
+/* Has the sockets watched at which clients are let in. */
+void workers_watch(struct manager *m) RUNS_ON(on_manager);
+/* There is something for workers_run() to do. */
+bool workers_need_own_thread(struct manager *m) RUNS_ON(on_manager);
+/* What blocks, or takes long; the moment of the next. */
+struct moment workers_run(struct manager *m) RUNS_ON(on_manager);
+/* Nobody has a job any more: ends their threads. */
+void workers_fini(struct manager *m) RUNS_ON(on_manager);
+/* After that, when nobody looks at what they have posted. */
+void workers_free(struct manager *m) RUNS_ON(on_manager);
 
 /* ---- manager_sockets.c ---- */
 

@@ -46,11 +46,10 @@ give_back(struct scm_conn *c)
 void
 sockets_opened(struct manager *m, struct scm_conn *c)
 {
-	struct worker *w = m->quitting ? NULL : workers_take(m);
 	static struct log_limit limit;
 	char more[LOG_LIMIT_MAX];
 
-	if (w == NULL) {
+	if (m->quitting || !workers_make(m)) {
 		if (!m->quitting && log_limit_pass(&limit, more) != NULL)
 			log_warning("%s: no worker for its socket %u: %s%s",
 			    c->device->name, c->open.sock, strerror(errno),
@@ -58,16 +57,15 @@ sockets_opened(struct manager *m, struct scm_conn *c)
 		give_back(c);
 		return;
 	}
-	c->worker = w;
 	list_socket(m, c);
-	worker_serve_socket(w, c);
+	workers_give(m, &c->serve_msg);
 }
 
 void
 sockets_ended(struct manager *m, struct scm_conn *c)
 {
 	unlist_socket(m, c);
-	workers_park(m, c->worker);
+	workers_park(m);
 	scm_conn_put(c);
 }
 

@@ -38,6 +38,9 @@ enum msg_type {
 	 * why.  device->ended_msg.  The manager joins the thread and drops the
 	 * reader's reference. */
 	MSG_DEVICE_ENDED,
+	/* worker: it was woken at the door, by what worker->found says.
+	 * worker->knock_msg.  The worker waits for what it is to do. */
+	MSG_KNOCK,
 	/* worker: a question; client->ask.  The worker waits for MSG_ANSWER. */
 	MSG_ASK,
 	/* worker: its client is done with, the worker is free again.
@@ -110,6 +113,8 @@ enum msg_type {
 	MSG_SERVE,
 	/* manager: serve this socket of a device.  scm_conn->serve_msg. */
 	MSG_SERVE_SCM,
+	/* manager: wait on at the door.  worker->wait_msg. */
+	MSG_WAIT,
 	/* manager: end the thread.  worker->retire_msg. */
 	MSG_RETIRE,
 

@@ -27,7 +27,6 @@
 #include "scm/socket.h"
 
 struct device;
-struct worker;
 
 /* WRITEs of one socket that may be with the writer and the transport at a time:
  * as many as frames of a phone's connection, for the same reasons. */
@@ -138,7 +137,6 @@ struct scm_conn {
 	/* ---- The manager's ---- */
 	struct scm_conn *next OWNED_BY(on_manager);
 	struct scm_conn **prev_next OWNED_BY(on_manager);
-	struct worker *worker OWNED_BY(on_manager);
 };
 
 /* For an OPEN that was granted, with one reference, the caller's.  NULL when out

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "daemon/client.h"
+#include "daemon/door.h"
 #include "daemon/msg.h"
 #include "daemon/scm_conn.h"
 
@@ -31,25 +32,44 @@ serve_socket(struct worker *w, struct scm_conn *c) RUNS_ON(on_worker)
 	mailbox_post(c->manager, &c->ended_msg);
 }
 
+/* True: it is to end. */
+static bool
+obey(struct worker *w, struct msg *m) RUNS_ON(on_worker)
+{
+	switch ((enum msg_type)m->type) {
+	case MSG_SERVE:
+		serve_client(w, client_of_serve(m));
+		break;
+	case MSG_SERVE_SCM:
+		serve_socket(w, scm_conn_of_serve(m));
+		break;
+	case MSG_RETIRE:
+		return true;
+	default: /* MSG_WAIT */
+		break;
+	}
+	return false;
+}
+
 static void *
 worker_main(void *arg)
 {
 	struct worker *w = arg;
-	struct msg *m;
+	bool over = false;
 
 	role_take(&on_worker);
-	/* It is given one job at a time, so one message at a time. */
-	while ((m = mailbox_wait(&w->box, w->waker))->type != MSG_RETIRE)
-		if (m->type == MSG_SERVE)
-			serve_client(w, client_of_serve(m));
-		else
-			serve_socket(w, scm_conn_of_serve(m));
+	while (!over && (w->found = door_wait(w->door)) != DOOR_CLOSED) {
+		mailbox_post(w->manager, &w->knock_msg);
+		/* There is one answer to one knock. */
+		over = obey(w, mailbox_wait(&w->box, w->waker));
+	}
 	role_drop(&on_worker);
 	return NULL;
 }
 
 struct worker *
-worker_new(uint32_t number, struct records *records)
+worker_new(uint32_t number, struct records *records, struct door *door,
+    struct mailbox *manager)
 {
 	struct worker *w = calloc(1, sizeof *w);
 	char name[16];
@@ -63,8 +83,12 @@ worker_new(uint32_t number, struct records *records)
 		return NULL;
 	}
 	mailbox_init_waker(&w->box, w->waker);
+	w->knock_msg.type = MSG_KNOCK;
+	w->wait_msg.type = MSG_WAIT;
 	w->retire_msg.type = MSG_RETIRE;
 	w->records = records;
+	w->door = door;
+	w->manager = manager;
 	snprintf(name, sizeof name, "worker %u", number);
 	error = thread_start(&w->thread, name, worker_main, w);
 	if (error != 0) {
@@ -77,22 +101,26 @@ worker_new(uint32_t number, struct records *records)
 }
 
 void
-worker_serve(struct worker *w, struct client *c)
+worker_wait_on(struct worker *w)
 {
-	mailbox_post(&w->box, &c->serve_msg);
+	mailbox_post(&w->box, &w->wait_msg);
 }
 
 void
-worker_serve_socket(struct worker *w, struct scm_conn *c)
+worker_retire(struct worker *w)
 {
-	mailbox_post(&w->box, &c->serve_msg);
+	mailbox_post(&w->box, &w->retire_msg);
+}
+
+void
+worker_join(struct worker *w)
+{
+	thread_join(&w->thread);
 }
 
 void
 worker_free(struct worker *w)
 {
-	mailbox_post(&w->box, &w->retire_msg);
-	thread_join(&w->thread);
 	waker_put(w->waker);
 	free(w);
 }

@@ -32,6 +32,19 @@ make_sockets(struct conn *k, int sndbuf, int *worker_end)
 	*worker_end = fds[0];
 }
 
+/* What a worker does when it is given a client. */
+static void *
+serve(void *arg)
+{
+	struct conn *k = arg;
+
+	role_take(&on_worker);
+	client_serve(k->c, NULL);
+	mailbox_post(&k->manager, &k->c->ended_msg);
+	role_drop(&on_worker);
+	return NULL;
+}
+
 /* The test is the manager, and the reader, and the writer. */
 void
 conn_init(struct conn *k, int sndbuf) ROLE_UNCHECKED
@@ -47,12 +60,11 @@ conn_init(struct conn *k, int sndbuf) ROLE_UNCHECKED
 	    &protocol_mux, &k->manager);
 	HOLDS(k->d != NULL, "no device");
 	atomic_store(&k->d->mux.version, 2);
-	k->worker = worker_new(1, NULL);
-	HOLDS(k->worker != NULL, "no worker");
+	k->workers_waker = waker_new();
 	make_sockets(k, sndbuf, &fd);
-	k->c = client_new(fd, 1, false, k->worker->waker, &k->manager);
+	k->c = client_new(fd, 1, false, k->workers_waker, &k->manager);
 	HOLDS(k->c != NULL, "no client");
-	worker_serve(k->worker, k->c);
+	HOLDS(thread_start(&k->worker, "worker", serve, k) == 0, "no worker");
 }
 
 static struct msg *
@@ -76,7 +88,8 @@ conn_fini(struct conn *k) ROLE_UNCHECKED
 	struct msg *m = await_message(k, "the client's end");
 
 	HOLDS(m->type == MSG_CLIENT_ENDED, "message %d", m->type);
-	worker_free(k->worker);
+	thread_join(&k->worker);
+	waker_put(k->workers_waker);
 	close(k->fd);
 	HOLDS(k->route == NULL && k->managers == NULL, "a route is left");
 	HOLDS(conn_chunks_out(k) == 0, "%u chunks are left",

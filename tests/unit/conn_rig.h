@@ -12,7 +12,7 @@
 #include "daemon/client.h"
 #include "daemon/device.h"
 #include "daemon/packet.h"
-#include "daemon/worker.h"
+#include "actor/thread.h"
 #include "fake_phone.h"
 
 #define CONN_DEVICE 7
@@ -25,7 +25,8 @@ struct conn {
 	struct mailbox manager;
 	struct waker *waker;
 	struct msg *kept; /* of the manager's, not looked at yet */
-	struct worker *worker;
+	struct thread worker;
+	struct waker *workers_waker;
 	struct client *c;
 	int fd; /* the client's end */
 

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/*
+ * The manager's workers.  Those without a job wait at the door (door.h); one who
+ * is woken there knocks, and is given what it was woken for: a client that it
+ * accepts itself, acting as the manager, or a job that waits.
+ *
+ * There is always one more at the door than jobs wait, so that nobody has to
+ * make a thread first for who comes.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/manager_int.h"
+
+/* Workers that stay for the next job; beyond that their stacks and descriptors
+ * are worth more than the time that starting a thread takes.  It is seldom that
+ * so many are without one at a time, unless many clients leave for good. */
+#define PARKED_MAX 64
+
+/* When descriptors, memory or threads have run out: no new client for this
+ * long; those that wait stay in the socket's backlog. */
+#define ACCEPT_PAUSE_MS 200
+
+/* ---- The stock ---- */
+
+static void
+pause_accepting(struct manager *m, const char *why) RUNS_ON(on_manager)
+{
+	if (m->accept_again.ns == 0)
+		log_warning("no room for more clients (%u there): %s; raise "
+		    "the limit of open files if that stays so",
+		    m->client_count, why);
+	m->accept_again = moment_after_ms(clock_now(), ACCEPT_PAUSE_MS);
+}
+
+static bool
+add_worker(struct manager *m) RUNS_ON(on_manager)
+{
+	struct worker *w = worker_new(++m->last_worker_number,
+	    m->config.records, m->door, &m->box);
+
+	if (w == NULL)
+		return false;
+	w->next = m->workers;
+	m->workers = w;
+	m->worker_count++;
+	m->parked_count++;
+	return true;
+}
+
+bool
+workers_are_few(struct manager *m)
+{
+	return m->parked_count < m->called + (m->quitting ? 0 : 1);
+}
+
+bool
+workers_make(struct manager *m)
+{
+	bool made = true;
+
+	while (made && workers_are_few(m))
+		made = add_worker(m);
+	return made;
+}
+
+/* Takes out of the stock, and frees, whoever has been told to end. */
+static void
+bury(struct manager *m) RUNS_ON(on_manager)
+{
+	struct worker **at = &m->workers;
+
+	while (m->retired_count > 0 && *at != NULL) {
+		struct worker *w = *at;
+
+		if (w->retired) {
+			*at = w->next;
+			m->retired_count--;
+			m->worker_count--;
+			worker_join(w);
+			worker_free(w);
+		} else {
+			at = &w->next;
+		}
+	}
+}
+
+void
+workers_park(struct manager *m)
+{
+	m->parked_count++;
+	/* Whichever comes is told to end, if there is still one too many. */
+	if (m->parked_count > m->called + PARKED_MAX) {
+		m->called++;
+		door_call(m->door);
+	}
+}
+
+static void
+retire(struct manager *m, struct worker *w) RUNS_ON(on_manager)
+{
+	m->parked_count--;
+	w->retired = true;
+	m->retired_count++;
+	worker_retire(w);
+}
+
+/* ---- Jobs ---- */
+
+void
+workers_give(struct manager *m, struct msg *job)
+{
+	job->node.next = NULL;
+	*m->jobs_end = job;
+	m->jobs_end = (struct msg **)&job->node.next;
+	m->called++;
+	door_call(m->door);
+}
+
+static void
+give_job(struct manager *m, struct worker *w) RUNS_ON(on_manager)
+{
+	struct msg *job = m->jobs;
+
+	m->jobs = msg_next(job);
+	if (m->jobs == NULL)
+		m->jobs_end = &m->jobs;
+	m->parked_count--;
+	mailbox_post(&w->box, job);
+}
+
+/* ---- Clients ---- */
+
+static int
+socket_at(const struct manager *m, size_t which)
+{
+	return which < m->config.listener_count ? m->config.listeners[which]
+						: m->config.control;
+}
+
+/* Sockets are left alone while resources are short, and at the end. */
+static bool
+lets_in(struct manager *m, size_t which) RUNS_ON(on_manager)
+{
+	const bool admin = which == m->config.listener_count;
+
+	return !m->quitting && idle_lets_in(m) &&
+	    !moment_before(clock_now(), m->accept_again) &&
+	    (admin || clients_have_room(m));
+}
+
+void
+workers_watch(struct manager *m)
+{
+	for (size_t i = 0; i <= m->config.listener_count; i++)
+		if (!m->watched[i] && lets_in(m, i)) {
+			m->watched[i] = true;
+			door_watch(m->door, i);
+		}
+}
+
+static void
+accept_failed(struct manager *m) RUNS_ON(on_manager)
+{
+	switch (errno) {
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		pause_accepting(m, strerror(errno));
+		break;
+	default: /* gone already, or another was quicker: no reason to end */
+		break;
+	}
+}
+
+/* The client at that socket is this worker's.  False: there is none. */
+static bool
+let_in(struct manager *m, struct worker *w, size_t which) RUNS_ON(on_manager)
+{
+	int fd;
+
+	m->watched[which] = false;
+	if (!lets_in(m, which))
+		return false;
+	fd = accept4(socket_at(m, which), NULL, NULL,
+	    SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0) {
+		accept_failed(m);
+		return false;
+	}
+	if (!clients_came(m, w, fd, which == m->config.listener_count)) {
+		close(fd);
+		pause_accepting(m, "out of memory");
+		return false;
+	}
+	m->accept_again = (struct moment){ 0 };
+	m->parked_count--;
+	return true;
+}
+
+void
+workers_knock(struct manager *m, struct worker *w)
+{
+	if (w->found >= 0) {
+		if (!let_in(m, w, (size_t)w->found))
+			worker_wait_on(w);
+		workers_watch(m);
+		return;
+	}
+	m->called--;
+	if (m->jobs != NULL)
+		give_job(m, w);
+	else if (m->parked_count > PARKED_MAX)
+		retire(m, w);
+	else
+		worker_wait_on(w);
+}
+
+bool
+workers_need_own_thread(struct manager *m)
+{
+	return workers_are_few(m) || m->retired_count > 0 ||
+	    m->accept_again.ns != 0;
+}
+
+struct moment
+workers_run(struct manager *m)
+{
+	const struct moment now = clock_now();
+
+	bury(m);
+	if (moment_before(now, m->accept_again))
+		return m->accept_again;
+	if (!workers_make(m))
+		pause_accepting(m, strerror(errno));
+	workers_watch(m);
+	return moment_before(now, m->accept_again) ? m->accept_again
+						   : MOMENT_NEVER;
+}
+
+void
+workers_fini(struct manager *m)
+{
+	door_close(m->door);
+	for (struct worker *w = m->workers; w != NULL; w = w->next) {
+		if (!w->retired)
+			worker_retire(w); /* if it has knocked meanwhile */
+		worker_join(w);
+	}
+}
+
+void
+workers_free(struct manager *m)
+{
+	while (m->workers != NULL) {
+		struct worker *w = m->workers;
+
+		m->workers = w->next;
+		worker_free(w);
+	}
+	door_free(m->door);
+}
