@@ -39,6 +39,13 @@ struct known {
 	bool seen; /* in the newest list */
 };
 
+/* A device of the newest list. */
+struct listed {
+	struct usb_ident ident;
+	uint32_t devnum;
+	bool asked; /* for the interfaces that the list does not name */
+};
+
 /* A device that we have imported, or are about to. */
 struct held {
 	struct held *next;
@@ -69,8 +76,9 @@ struct usbip_source {
 	bool looked;     /* the first time */
 	uint32_t answered; /* of `rescans` */
 	/* The newest list: what is wanted of it may change. */
-	struct usbip_device_entry *list;
+	struct listed *list;
 	size_t list_count;
+	bool tells_little; /* asked for more than a list, it did not answer */
 	size_t failures; /* in a row */
 	/* ---- Of wait_for_bytes(), the monitor's too ---- */
 	bool is_between_lists; /* it may take as long as it likes */
@@ -237,27 +245,26 @@ note_arrived(struct usbip_source *s, const struct usb_ident *ident,
 }
 
 static void
-note_entry(struct usbip_source *s, const struct usbip_device_entry *e)
+note_listed(struct usbip_source *s, const struct listed *d)
 {
-	const struct usb_ident ident = ident_of(e);
 	struct known **at = &s->known, *k;
 
-	if (!usb_is_wanted(s->listener, &ident))
+	if (!usb_is_wanted(s->listener, &d->ident))
 		return;
-	while (*at != NULL && strcmp((*at)->ident.key, e->busid) != 0)
+	while (*at != NULL && strcmp((*at)->ident.key, d->ident.key) != 0)
 		at = &(*at)->next;
 	k = *at;
 	if (k != NULL && k->seen)
 		return; /* twice in one list */
-	if (k != NULL && k->devnum == e->address &&
-	    k->ident.product == e->product) {
+	if (k != NULL && k->devnum == d->devnum &&
+	    k->ident.product == d->ident.product) {
 		k->seen = true;
 		return;
 	}
 	/* In the same place, but with a new address: replugged meanwhile. */
 	if (k != NULL)
 		note_left(s, at);
-	note_arrived(s, &ident, e->address);
+	note_arrived(s, &d->ident, d->devnum);
 }
 
 /* A plain server leaves out of its list what is in use, by us too: that tells
@@ -280,19 +287,57 @@ look_at_list(struct usbip_source *s)
 	for (struct known *k = s->known; k != NULL; k = k->next)
 		k->seen = false;
 	for (size_t i = 0; i < s->list_count; i++)
-		if (is_busid(s->list[i].busid))
-			note_entry(s, &s->list[i]);
+		note_listed(s, &s->list[i]);
 	drop_unseen(s);
 }
 
-/* Takes `entries` over. */
+/*
+ * A device that no configuration was set for is listed without interfaces.  A
+ * server of ours tells of them without an import; any other closes, which is not
+ * tried again.
+ */
 static void
-note_list(struct usbip_source *s, struct usbip_device_entry *entries,
+learn_classes(struct usbip_source *s, struct listed *d)
+{
+	for (size_t i = 0; i < s->list_count; i++) {
+		const struct listed *before = &s->list[i];
+
+		if (before->asked && before->devnum == d->devnum &&
+		    strcmp(before->ident.key, d->ident.key) == 0) {
+			*d = *before;
+			return;
+		}
+	}
+	if (s->tells_little)
+		return;
+	d->asked = usbip_ask_classes(&s->server, &d->ident);
+	s->tells_little = !d->asked;
+}
+
+static void
+note_list(struct usbip_source *s, const struct usbip_device_entry *entries,
     size_t count)
 {
+	struct listed *fresh = calloc(count + 1, sizeof *fresh);
+	size_t n = 0;
+
+	if (fresh == NULL)
+		return; /* the next list is another chance */
+	for (size_t i = 0; i < count; i++) {
+		const struct usbip_device_entry *e = &entries[i];
+
+		if (!is_busid(e->busid))
+			continue;
+		fresh[n].ident = ident_of(e);
+		fresh[n].devnum = e->address;
+		if (e->interface_count == 0 &&
+		    !usb_is_phone(e->vendor, e->product))
+			learn_classes(s, &fresh[n]);
+		n++;
+	}
 	free(s->list);
-	s->list = entries;
-	s->list_count = count;
+	s->list = fresh;
+	s->list_count = n;
 	look_at_list(s);
 }
 
@@ -357,6 +402,7 @@ connect_to(struct usbip_source *s, struct cause *why)
 		waker_clear(s->waker);
 	}
 	sock_set_keepalive(fd);
+	s->tells_little = false;
 	if (!importer_request_list(fd, !s->plain)) {
 		close(fd);
 		return cause_set(why, "it closed the connection");
@@ -398,6 +444,7 @@ take_lists(struct usbip_source *s, struct cause *why)
 		s->is_between_lists = true;
 		note_back(s);
 		note_list(s, entries, count);
+		free(entries);
 		answer_rescans(s);
 	}
 	close(fd);

@@ -18,4 +18,10 @@ int transport_usbip_open(struct usbip_source *source,
     const struct sock_addr *server, const char *busid, struct transport **out,
     struct cause *why);
 
+/* Notes the classes of a device's interfaces in all of its configurations, which
+ * a server of ours tells without an import.  False: this one tells no such thing,
+ * or is slow.  The monitor. */
+bool usbip_ask_classes(const struct sock_addr *server,
+    struct usb_ident *ident);
+
 #endif

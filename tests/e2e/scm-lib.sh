@@ -24,7 +24,7 @@ rules() { # LINE...
 scm_devices() { # OPTIONS...
 	local options=() one
 	for one; do
-		options+=(--device "scm:configured,$one")
+		options+=(--device "scm:$one")
 	done
 	phones 0 "${options[@]}"
 }
