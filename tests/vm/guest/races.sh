@@ -14,7 +14,9 @@ violations_expected=yes
 # In how many cases a phone that was in muxd's configuration was given another,
 # or the same once more, and then muxd's.
 races() {
-	awk '/phone [0-9]+: imported/ { before[$3] = "" }
+	awk '/phone [0-9]+: (imported|unplugged)/ {
+		before[$3] = ""; taken[$3] = 0
+	    }
 	    /: configuration [0-9]/ {
 		if (before[$3] == 4) taken[$3] = 1
 		if ($NF == 4 && taken[$3]) { taken[$3] = 0; races++ }
