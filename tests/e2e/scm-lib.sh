@@ -78,8 +78,9 @@ local_port() { # DEVICE FORWARD
 	    '.devices[$n - 1].forwards[$f].local' | sed 's/.*://'
 }
 
+# In fetch_s seconds, or a minute.
 fetch() { # PORT FILE
-	curl -sS --max-time $((60 * MUXD_TEST_PATIENCE)) \
+	curl -sS --max-time $((${fetch_s:-60} * MUXD_TEST_PATIENCE)) \
 	    "http://127.0.0.1:$1/$2" | sha256sum
 }
 

@@ -269,6 +269,15 @@ def case_overflow(d, count):
     peer.close()
 
 
+def case_hold(d, port):
+    """A connection whose peer never reads, and which has sent what goes, until
+    standard input ends."""
+    s = d.connected(port)
+    for _ in range(20):
+        d.say("write", s, bytes(60000).hex())
+    sys.stdin.read()
+
+
 def main(control, case, device, *arguments):
     globals()["case_" + case](Device(control, int(device)), *arguments)
 
