@@ -71,11 +71,16 @@ static plist_t
 client_row(const struct snapshot_client *c)
 {
 	plist_t dict = plist_new_dict();
+	char program[32] = "";
 
+	/* Who has not said what it is, the system knows. */
+	if (c->program[0] == '\0' && c->pid > 0)
+		client_program((pid_t)c->pid, program, sizeof program);
 	admin_set_uint(dict, "Number", c->number);
 	admin_set_text(dict, "Phase", c->phase);
 	admin_set_uint(dict, "PID", (uint64_t)c->pid);
-	admin_set_text(dict, "Program", c->program);
+	admin_set_text(dict, "Program",
+	    program[0] != '\0' ? program : c->program);
 	if (c->device_id == 0)
 		return dict;
 	admin_set_uint(dict, "DeviceID", c->device_id);
@@ -155,8 +160,8 @@ change_log_level(struct client *c, uint32_t tag, const char *name)
 		if (level < 0)
 			return admin_send_result(c, tag, EINVAL);
 		log_set_level((enum log_level)level);
-		log_emit(LOG_LEVEL_NOTICE, "%s: log level is %s now", c->name,
-		    log_level_name((enum log_level)level));
+		log_emit(LOG_LEVEL_NOTICE, "%s: log level is %s now",
+		    client_name(c), log_level_name((enum log_level)level));
 		return admin_send_result(c, tag, 0);
 	}
 	dict = plist_new_dict();

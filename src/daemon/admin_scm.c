@@ -171,7 +171,7 @@ reload(struct client *c, uint32_t tag, const struct scm_settings *before)
 	plist_t dict;
 
 	if (s == NULL) {
-		log_error("%s: %s; what was in force stays so", c->name,
+		log_error("%s: %s; what was in force stays so", client_name(c),
 		    why.text);
 		dict = settings_row(before);
 		admin_set_text(dict, "Fault", why.text);

@@ -5,6 +5,7 @@
 #include "daemon/client.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,19 +18,39 @@
 
 /* ---- The object ---- */
 
-static void
-find_program(struct client *c)
+void
+client_program(pid_t pid, char *out, size_t size)
 {
 	char path[64];
-	FILE *f;
+	ssize_t n = -1;
+	int fd;
 
-	snprintf(path, sizeof path, "/proc/%ld/comm", (long)c->pid);
-	f = fopen(path, "re");
-	if (f == NULL)
-		return;
-	if (fgets(c->comm, sizeof c->comm, f) != NULL)
-		c->comm[strcspn(c->comm, "\n")] = '\0';
-	fclose(f);
+	snprintf(path, sizeof path, "/proc/%ld/comm", (long)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, out, size - 1);
+		close(fd);
+	}
+	out[n > 0 ? n : 0] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+}
+
+const char *
+client_name(struct client *c)
+{
+	char program[32];
+
+	if (c->name[0] != '\0')
+		return c->name;
+	if (c->pid > 0) {
+		client_program(c->pid, program, sizeof program);
+		snprintf(c->name, sizeof c->name, "client %u (pid %ld%s%s)",
+		    c->number, (long)c->pid, program[0] != '\0' ? " " : "",
+		    program);
+	} else {
+		snprintf(c->name, sizeof c->name, "client %u", c->number);
+	}
+	return c->name;
 }
 
 static void
@@ -40,16 +61,9 @@ find_peer(struct client *c)
 	socklen_t len = sizeof cred;
 
 	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
-	    cred.pid > 0) {
+	    cred.pid > 0)
 		c->pid = cred.pid;
-		find_program(c);
-	}
 #endif
-	if (c->pid > 0)
-		snprintf(c->name, sizeof c->name, "client %u (pid %ld %s)",
-		    c->number, (long)c->pid, c->comm);
-	else
-		snprintf(c->name, sizeof c->name, "client %u", c->number);
 }
 
 static bool
@@ -82,12 +96,12 @@ client_new(int fd, uint32_t number, bool admin, struct waker *waker,
 	c->number = number;
 	c->fd = fd;
 	c->admin = admin;
-	c->is_unix = socket_is_unix(fd);
+	find_peer(c);
+	c->is_unix = c->pid > 0 || socket_is_unix(fd);
 	if (!c->is_unix)
 		sock_set_keepalive(fd); /* its host may vanish */
 	c->manager = manager;
 	c->waker = waker_get(waker);
-	find_peer(c);
 	c->serve_msg.type = MSG_SERVE;
 	c->ended_msg.type = MSG_CLIENT_ENDED;
 	c->stop_msg.type = MSG_CLIENT_STOP;
@@ -336,13 +350,15 @@ client_receive(struct client *c, struct client_header *h, uint8_t **payload)
 		return false;
 	if (!client_header_read(h, bytes, CLIENT_REQUEST_MAX)) {
 		log_warning("%s: closed, its message has an impossible "
-		    "length: %s", c->name, log_hex(hex, bytes, sizeof bytes));
+		    "length: %s", client_name(c),
+		    log_hex(hex, bytes, sizeof bytes));
 		return false;
 	}
 	len = h->length - USBMUX_HEADER_SIZE;
 	*payload = malloc(len + 1);
 	if (*payload == NULL) {
-		log_warning("%s: closed, no memory for its message", c->name);
+		log_warning("%s: closed, no memory for its message",
+		    client_name(c));
 		return false;
 	}
 	if (!receive_all(c, *payload, len)) {

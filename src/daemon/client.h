@@ -71,8 +71,6 @@ struct client {
 	bool is_unix;
 	bool admin;     /* came in by the control socket */
 	pid_t pid;      /* 0: not known */
-	char comm[32];  /* its program's name, as the system has it */
-	char name[80];  /* "client 12 (pid 345 idevice_id)", for the log */
 	struct mailbox *manager;
 	struct poller *poller; /* set by its maker; NULL: there is none */
 
@@ -88,6 +86,7 @@ struct client {
 	struct baton baton; /* of the worker, as long as it serves this client */
 
 	/* ---- The worker's ---- */
+	char name[80]; /* see client_name(); "" as long as nobody has asked */
 	enum client_form form OWNED_BY(on_worker); /* of answers */
 	/* Messages that arrived while it waited for another, oldest first. */
 	struct msg *put_by OWNED_BY(on_worker);
@@ -115,6 +114,13 @@ struct client {
 struct client *client_new(int fd, uint32_t number, bool admin,
     struct waker *waker, struct mailbox *manager);
 struct client *client_get(struct client *c);
+
+/* "client 12 (pid 345 idevice_id)", for the log: looked up when it is asked for
+ * first, because most clients come and go without a line.  Its worker's. */
+const char *client_name(struct client *c);
+/* The name of that process's program, as the system has it now; "": none. */
+void client_program(pid_t pid, char *out, size_t size);
+
 void client_put(struct client *c);
 
 /* Serves the client to its end; the socket is closed then.  Needs the record

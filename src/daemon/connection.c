@@ -112,7 +112,7 @@ shake_hands(struct client *c) RUNS_ON(on_worker)
 		}
 		if (left == 0)
 			log_warning("%s: %s does not answer a connection to "
-			    "port %u", c->name, conn->device->name,
+			    "port %u", client_name(c), conn->device->name,
 			    conn->stream.dport);
 		else
 			client_wait(c, 0, left, &revents);
@@ -438,12 +438,12 @@ end(struct client *c) RUNS_ON(on_worker)
 }
 
 static void
-log_end(const struct client *c)
+log_end(struct client *c)
 {
 	const struct connection *conn = &c->conn;
 
 	log_info("%s: end of its connection to %s, %llu bytes from the phone, "
-	    "%llu to it", c->name, conn->device->name,
+	    "%llu to it", client_name(c), conn->device->name,
 	    (unsigned long long)counter_read(&conn->stats.rx_bytes),
 	    (unsigned long long)counter_read(&conn->stats.tx_bytes));
 }
@@ -460,7 +460,7 @@ connection_serve(struct client *c, const struct client_request *rq)
 	c->ask.info = rq->info;
 	client_ask(c);
 	if (c->ask.result != USBMUX_OK) {
-		log_info("%s: no device %u to connect to", c->name,
+		log_info("%s: no device %u to connect to", client_name(c),
 		    rq->device_id);
 		return client_send(c,
 		    client_build_result(c->form, rq->tag, c->ask.result));
@@ -468,7 +468,7 @@ connection_serve(struct client *c, const struct client_request *rq)
 	begin(c, rq->port);
 	if (shake_hands(c))
 		result = USBMUX_OK;
-	log_info("%s: port %u of %s %s", c->name, rq->port,
+	log_info("%s: port %u of %s %s", client_name(c), rq->port,
 	    conn->device->name, result == USBMUX_OK ? "connected" : "refused");
 	if (client_send(c, client_build_result(c->form, rq->tag, result)) &&
 	    result == USBMUX_OK) {

@@ -58,7 +58,8 @@ read_buid(struct client *c, uint32_t tag, struct records *records)
 
 	if (error != 0) {
 		log_error("%s: no BUID: %s/SystemConfiguration.plist: %s",
-		    c->name, records_directory(records), strerror(error));
+		    client_name(c), records_directory(records),
+		    strerror(error));
 		return answer_result(c, tag, (uint32_t)error);
 	}
 	return client_send(c, client_build_buid(tag, buid));
@@ -67,14 +68,14 @@ read_buid(struct client *c, uint32_t tag, struct records *records)
 /* A missing record is what every client asks for before it pairs: not worth a
  * line. */
 static void
-log_record_error(const struct client *c, const struct client_request *rq,
+log_record_error(struct client *c, const struct client_request *rq,
     int error)
 {
 	if (error == ENOENT)
-		log_debug("%s: %s: no record of %s", c->name,
+		log_debug("%s: %s: no record of %s", client_name(c),
 		    client_kind_name(rq->kind), rq->record_id);
 	else
-		log_warning("%s: %s of '%s' failed: %s", c->name,
+		log_warning("%s: %s of '%s' failed: %s", client_name(c),
 		    client_kind_name(rq->kind), rq->record_id,
 		    strerror(error));
 }
@@ -120,8 +121,8 @@ change_record(struct client *c, const struct client_request *rq,
 	if (error != 0)
 		log_record_error(c, rq, error);
 	else
-		log_info("%s: %s of %s", c->name, client_kind_name(rq->kind),
-		    rq->record_id);
+		log_info("%s: %s of %s", client_name(c),
+		    client_kind_name(rq->kind), rq->record_id);
 	/* The answer first: the requester may listen on another socket, and
 	 * clients expect their Result before the news of it. */
 	if (!answer_result(c, rq->tag, (uint32_t)error))
@@ -138,7 +139,7 @@ serve_request(struct client *c, const struct client_request *rq,
 {
 	switch (rq->kind) {
 	case CLIENT_BAD:
-		log_info("%s: %s, answered %u", c->name, rq->reason,
+		log_info("%s: %s, answered %u", client_name(c), rq->reason,
 		    rq->refusal);
 		return answer_result(c, rq->tag, rq->refusal);
 	case CLIENT_LISTEN:
@@ -194,9 +195,12 @@ close_gently(struct client *c) RUNS_ON(on_worker)
 {
 	const struct moment deadline = moment_after_ms(clock_now(), CLOSE_MS);
 	char away[4096];
-	ssize_t n = 1;
+	/* A connection's client that has left, and whose last byte is read. */
+	const bool gone = c->conn.client_gone && c->conn.client_eof;
+	ssize_t n = gone ? 0 : 1;
 
-	shutdown(c->fd, SHUT_WR);
+	if (!gone)
+		shutdown(c->fd, SHUT_WR);
 	while (n > 0 && !c->stopped && moment_before(clock_now(), deadline)) {
 		n = recv(c->fd, away, sizeof away, MSG_DONTWAIT);
 		if (n < 0 && errno == EAGAIN && !c->is_unix &&

@@ -38,7 +38,7 @@ send_notice(struct client *c, struct msg_notice *n) RUNS_ON(on_worker)
 		alive = client_send(c, build_notice(n, c->form));
 	free(n);
 	if (!alive)
-		log_info("%s: stopped listening", c->name);
+		log_info("%s: stopped listening", client_name(c));
 	return alive;
 }
 
@@ -71,7 +71,7 @@ take_command(struct client *c) RUNS_ON(on_worker)
 		return true;
 	if (n > 0)
 		log_info("%s: sent a command while it listens, closed",
-		    c->name);
+		    client_name(c));
 	if (n == sizeof bytes &&
 	    client_header_read(&h, bytes, CLIENT_REQUEST_MAX))
 		client_send(c, client_build_result(c->form, h.tag,
@@ -87,7 +87,7 @@ listener_serve(struct client *c, uint32_t tag, const struct client_info *info)
 	c->ask.kind = ASK_LISTEN;
 	c->ask.info = *info;
 	client_ask(c);
-	log_info("%s: listens", c->name);
+	log_info("%s: listens", client_name(c));
 	alive = client_send(c, client_build_result(c->form, tag, USBMUX_OK)) &&
 	    send_roster(c);
 	while (alive && !c->stopped) {

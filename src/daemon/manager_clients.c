@@ -307,7 +307,7 @@ stop_client(struct client *c) RUNS_ON(on_manager)
 static void
 lose_listener(struct client *c) RUNS_ON(on_manager)
 {
-	log_error("%s: no memory for its news, closed", c->name);
+	log_error("client %u: no memory for its news, closed", c->number);
 	c->phase = CLIENT_PHASE_COMMAND;
 	stop_client(c);
 }

@@ -132,8 +132,7 @@ fill_client(struct snapshot_client *row, const struct client *c)
 	row->number = c->number;
 	row->phase = c->admin ? "admin" : phase_name(c->phase);
 	row->pid = c->pid;
-	snprintf(row->program, sizeof row->program, "%s",
-	    c->info.prog_name[0] != '\0' ? c->info.prog_name : c->comm);
+	snprintf(row->program, sizeof row->program, "%s", c->info.prog_name);
 	if (c->route == NULL)
 		return;
 	row->device_id = c->device->id;

@@ -78,11 +78,11 @@ keep_payload(struct connection *conn, struct chunk *packet) RUNS_ON(on_worker)
 }
 
 static void
-log_reset(const struct client *c, const char *what, const struct chunk *packet)
+log_reset(struct client *c, const char *what, const struct chunk *packet)
 {
 	const uint32_t len = packet->len < 200 ? packet->len : 200;
 
-	log_info("%s: %s %s%s%.*s", c->name, c->conn.device->name, what,
+	log_info("%s: %s %s%s%.*s", client_name(c), c->conn.device->name, what,
 	    len > 0 ? ": " : "", (int)len,
 	    (const char *)packet->data + packet->offset);
 }
@@ -133,7 +133,7 @@ take_packet(struct client *c, struct chunk *packet) RUNS_ON(on_worker)
 		conn->phone_ended = true;
 		break;
 	case STREAM_BROKEN:
-		log_warning("%s: %s %s, connection reset", c->name,
+		log_warning("%s: %s %s, connection reset", client_name(c),
 		    conn->device->name, conn->stream.fault);
 		end_broken(c);
 		break;
@@ -325,7 +325,7 @@ receive_once(struct client *c) RUNS_ON(on_worker)
 
 	if (p == NULL) {
 		log_warning("%s: no memory for what it sends, connection reset",
-		    c->name);
+		    client_name(c));
 		conn->client_eof = true;
 		relay_client_left(c);
 		return false;

@@ -42,7 +42,7 @@ struct snapshot_client {
 	uint32_t number;
 	const char *phase; /* "command", "listening", "connected", "admin" */
 	long pid;          /* 0: not known */
-	char program[CLIENT_TEXT_MAX];
+	char program[CLIENT_TEXT_MAX]; /* as it calls itself; "": it has not */
 	/* Of a connection; device_id 0 otherwise. */
 	uint32_t device_id;
 	char udid[USB_SERIAL_MAX];
