@@ -6,7 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
-#ifdef __linux__
+#if defined(__linux__) && !defined(DOOR_PORTABLE) /* which a test defines */
+#define DOOR_EPOLL
 #include <sys/epoll.h>
 #else
 #include <poll.h>
@@ -23,7 +24,7 @@ struct door {
 	_Atomic bool closed;
 	size_t count;
 	int *sockets;
-#ifdef __linux__
+#ifdef DOOR_EPOLL
 	int epoll_fd;
 #else
 	pthread_mutex_t turn; /* held by the one who waits in poll() */
@@ -81,7 +82,7 @@ door_close(struct door *d)
 
 /* ---- Sockets ---- */
 
-#ifdef __linux__
+#ifdef DOOR_EPOLL
 
 static bool
 open_sockets(struct door *d)
@@ -208,7 +209,7 @@ door_new(const int *sockets, size_t count)
 	d->count = count;
 	d->sockets = calloc(count + 1, sizeof d->sockets[0]);
 	d->news = waker_new();
-#ifdef __linux__
+#ifdef DOOR_EPOLL
 	d->epoll_fd = -1;
 #endif
 	if (d->sockets != NULL)

@@ -96,6 +96,7 @@ race_is_over(struct moment end)
 #undef atomic_fetch_sub_explicit
 #undef atomic_compare_exchange_strong
 #undef atomic_compare_exchange_strong_explicit
+#undef atomic_compare_exchange_weak
 #undef atomic_compare_exchange_weak_explicit
 
 #ifdef __clang__
@@ -145,6 +146,9 @@ race_is_over(struct moment end)
 	atomic_fetch_sub_explicit(o, v, memory_order_seq_cst)
 #define atomic_compare_exchange_strong(o, e, v)                            \
 	atomic_compare_exchange_strong_explicit(o, e, v,                   \
+	    memory_order_seq_cst, memory_order_seq_cst)
+#define atomic_compare_exchange_weak(o, e, v)                            \
+	atomic_compare_exchange_weak_explicit(o, e, v,                   \
 	    memory_order_seq_cst, memory_order_seq_cst)
 
 #endif
