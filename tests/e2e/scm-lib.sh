@@ -69,6 +69,15 @@ while True:
 	must_await 10 listens "$port"
 }
 
+# One that takes all and says nothing; its port is in `port`.
+discards() {
+	port=$(free_port)
+	socat -u "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr" \
+	    OPEN:/dev/null >>"$DIR/socat.log" 2>&1 &
+	started+=($!)
+	must_await 10 listens "$port"
+}
+
 listens() { # PORT
 	(: >"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }

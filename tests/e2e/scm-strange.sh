@@ -16,6 +16,8 @@ rules 'allow-special * * 127.0.0.0/8 *' 'allow-special * * ::1 *' \
     'limit * sockets 20' 'limit * connects-per-second 0' \
     'limit * buffered 1M'
 forward=forward=0=127.0.0.1:$port
+discards
+forward+=,forward=0=127.0.0.1:$port
 scm_devices "$forward" "dialect=12,$forward"
 scm_daemon
 wait_ready 2
@@ -136,9 +138,13 @@ if [ -n "${MUXD_TEST_SCM_BYTES:-}" ]; then
 		python3 "$check" "$PHONE_CONTROL" hold $n "$stuck" \
 		    <&"$never" >"$DIR/hold.log" 2>&1 &
 		busy=($!)
+		# In dialect 12 a device that has a slow client takes nothing
+		# for the others, so there they are busy with sending.
+		slow=(-o "$DIR/none" "http://127.0.0.1:$(local_port $n 0)/huge")
+		[ $n = 1 ] || slow=(-T "$DIR/www/huge"
+		    "http://127.0.0.1:$(local_port $n 1)/")
 		for _ in {1..31}; do
-			curl -sS --limit-rate 1M -o "$DIR/none" \
-			    "http://127.0.0.1:$(local_port $n 0)/huge" &
+			curl -sS --limit-rate 1M "${slow[@]}" &
 			busy+=($!)
 		done
 		started+=("${busy[@]}")
