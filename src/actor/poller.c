@@ -29,7 +29,8 @@
 
 /* What poll() calls its events, epoll calls them, too. */
 _Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT &&
-    EPOLLHUP == POLLHUP && EPOLLERR == POLLERR, "events differ");
+    EPOLLHUP == POLLHUP && EPOLLERR == POLLERR && EPOLLRDHUP == POLLRDHUP,
+    "events differ");
 
 struct poller_watch {
 	/* The use of the place in the upper half; in the lower how many hold

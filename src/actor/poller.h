@@ -42,7 +42,7 @@ struct poller *poller_new(unsigned threads);
 void poller_free(struct poller *p);
 
 /*
- * Watches `fd` for `events` (POLLIN, POLLOUT), and always for POLLHUP and
+ * Watches `fd` for `events` (POLLIN, POLLOUT, POLLRDHUP), and always for POLLHUP and
  * POLLERR.  Tells at once of what it is ready for already.  NULL (errno): it
  * cannot be watched; `gone` is not called then.  Any thread.
  */

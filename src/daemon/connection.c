@@ -234,7 +234,7 @@ begin_watch(struct client *c) RUNS_ON(on_worker)
 {
 	if (c->poller == NULL)
 		return;
-	c->conn.watched = POLLIN;
+	c->conn.watched = POLLIN | RELAY_CLIENT_EOF;
 	c->watch = poller_watch(c->poller, c->fd, c->conn.watched,
 	    socket_ready, socket_unwatched, client_get(c));
 	if (c->watch == NULL)
@@ -255,7 +255,8 @@ static void
 watch_for_room(struct client *c) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
-	const short events = conn->blocked ? POLLIN | POLLOUT : POLLIN;
+	const short events = POLLIN | RELAY_CLIENT_EOF |
+	    (conn->blocked ? POLLOUT : 0);
 
 	if (c->watch == NULL || events == conn->watched)
 		return;

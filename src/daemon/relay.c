@@ -337,7 +337,10 @@ receive_once(struct client *c) RUNS_ON(on_worker)
 	n = receive(c, packet_payload(p), room, &more);
 	if (n > 0) {
 		upload(c, p, (uint32_t)n);
-		return more || conn->client_gone;
+		/* Of its end nothing tells a second time: it is told together
+		 * with the bytes before it. */
+		return more || conn->client_gone ||
+		    (conn->ready & RELAY_CLIENT_EOF) != 0;
 	}
 	recycler_keep(&conn->buffers, &p->tx.msg.node);
 	if (n == 0)

@@ -5,12 +5,21 @@
 /* How bytes move between a client's socket and its phone: one step each, none
  * of which waits.  For connection.c, which owns the loop. */
 
+#include <poll.h>
 #include <stdbool.h>
 
 #include "actor/mailbox.h"
 #include "daemon/roles.h"
 
 struct client;
+
+/* As in poll(): the client sends no more.  Where the system does not tell, a
+ * read that finds nothing does. */
+#ifdef POLLRDHUP
+#define RELAY_CLIENT_EOF POLLRDHUP
+#else
+#define RELAY_CLIENT_EOF 0
+#endif
 
 /* Takes a message of any kind; packets join what waits for the client. */
 void relay_take_message(struct client *c, struct msg *m) RUNS_ON(on_worker);

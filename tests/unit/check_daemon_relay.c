@@ -4,6 +4,9 @@
  * what is held for a client that does not read. */
 
 
+#include <sys/socket.h>
+
+#include "actor/poller.h"
 #include "base/clock.h"
 #include "conn_rig.h"
 #include "unit.h"
@@ -102,6 +105,68 @@ START_TEST(a_stream_arrives_whole_and_in_frames_that_fit)
 	ck_assert_uint_ge(longest, 4096);
 	ck_assert(counter_read(&k.c->conn.stats.tx_bytes) == total);
 	end();
+}
+END_TEST
+
+/* Something that keeps the only poller until it is let go. */
+struct hold {
+	struct waker *seen, *let_go;
+};
+
+static void
+hold_poller(void *arg, short events)
+{
+	struct hold *h = arg;
+
+	(void)events;
+	waker_wake(h->seen);
+	waker_wait(h->let_go, -1);
+}
+
+static void
+ignore_gone(void *arg)
+{
+	(void)arg;
+}
+
+/* It has ended. */
+static bool
+client_has_ended_sending(void) ROLE_UNCHECKED
+{
+	return k.c->conn.client_eof;
+}
+
+/* Told of together, as they are when the poller comes too late for the first:
+ * bytes, and that they were the last. */
+START_TEST(the_end_behind_the_last_bytes_is_seen)
+{
+	struct hold h = { waker_new(), waker_new() };
+	struct waker *bell = waker_new();
+	struct poller *p = poller_new(1);
+	struct poller_watch *w;
+
+	if (p == NULL)
+		return; /* the worker polls, and is told for ever */
+	k.c->poller = p;
+	conn_open(&k, WINDOW, 0);
+	conn_send_pattern(&k, 0, 10);
+	ck_assert_uint_eq(hear_data(0), 10);
+	w = poller_watch(p, bell->read_fd, POLLIN, hold_poller, ignore_gone,
+	    &h);
+	waker_wake(bell);
+	HOLDS(waker_wait(h.seen, UNIT_PATIENCE_MS), "no poller");
+	conn_send_pattern(&k, 10, 10);
+	shutdown(k.fd, SHUT_WR);
+	waker_wake(h.let_go);
+	ck_assert_uint_eq(hear_data(10), 10);
+	k.ack += 20;
+	end();
+	ck_assert(client_has_ended_sending());
+	poller_unwatch(w);
+	poller_free(p);
+	waker_put(bell);
+	waker_put(h.seen);
+	waker_put(h.let_go);
 }
 END_TEST
 
@@ -408,6 +473,7 @@ case_of_uploads(void)
 	tcase_set_timeout(tc, 12);
 	tcase_add_checked_fixture(tc, init, fini);
 	tcase_add_test(tc, a_stream_arrives_whole_and_in_frames_that_fit);
+	tcase_add_test(tc, the_end_behind_the_last_bytes_is_seen);
 	tcase_add_test(tc, the_phones_window_is_kept);
 	tcase_add_test(tc, a_window_that_shrinks_stops_what_would_follow);
 	tcase_add_test(tc, frames_wait_for_those_before_them);
