@@ -331,14 +331,16 @@ is_starved(const struct local_transport *t)
 	    atomic_load_explicit(&t->parked_count, memory_order_relaxed) > 0;
 }
 
-/* How long it may wait: not long while something waits for memory. */
+/* How long it may wait: not long while something waits for memory, or for the
+ * reader, who may have found it by a look of its own: then nothing tells of it
+ * again. */
 static int
 patience(struct local_transport *t, int left)
 {
 	const bool starved = is_starved(t);
-	const int limit = starved ? RETRY_MS
-	    : t->unchecked	  ? CLAIM_MS
-				  : IDLE_MS;
+	const int limit = starved || t->stalled ? RETRY_MS
+	    : t->unchecked			? CLAIM_MS
+						: IDLE_MS;
 
 	if (starved)
 		watch_starvation(t);

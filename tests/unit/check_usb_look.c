@@ -71,6 +71,8 @@ START_TEST(looking_never_blocks)
 	chunk_put(c);
 	ck_assert_int_eq(t->ops->look(t, &c), -1);
 	ck_assert_int_eq(fake_counts().clear_halts, 0);
+	/* Also when it was the reader who looked. */
+	ck_assert_int_lt(t->ops->patience(t), 100);
 	ck_assert_int_eq(t->ops->read(t, &c, 1000), USB_ERROR_STALL);
 	ck_assert_int_eq(t->ops->look(t, &c), 0);
 	fake_set_memory(0);
