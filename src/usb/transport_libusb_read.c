@@ -386,6 +386,7 @@ local_read(struct transport *base, struct chunk **out, int timeout_ms)
 			return rc;
 		if (timeout_ms >= 0)
 			left = moment_poll_timeout(clock_now(), deadline);
+		t->drained = false; /* of what was before */
 		local_handle_events(t, patience(t, left));
 		rc = outcome(t, out);
 		if (rc != USB_OK || left == 0 || t->wrote)

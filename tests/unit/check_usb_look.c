@@ -59,6 +59,32 @@ START_TEST(looks_at_everything)
 }
 END_TEST
 
+/* That libusb had no more is true until the reader has asked it again. */
+START_TEST(what_a_read_has_left_is_looked_at)
+{
+	_Atomic int finished = 0;
+	struct frame f[60];
+	struct chunk *c;
+
+	local_rig_start();
+	fake_send(device, 1, 10);
+	ck_assert_int_eq(t->ops->look(t, &c), 1);
+	chunk_put(c);
+	fake_hold(device, true);
+	for (int i = 0; i < 60; i++) {
+		local_rig_frame(&f[i], (uint32_t)i, 32, false);
+		f[i].finished = &finished;
+		t->ops->write(t, &f[i].tx);
+	}
+	fake_hold(device, false);
+	ck_assert_int_eq(t->ops->read(t, &c, 0), 0);
+	ck_assert_int_lt(finished, 60);
+	ck_assert_int_eq(t->ops->look(t, &c), 0);
+	ck_assert_int_eq(finished, 60);
+	local_rig_finish();
+}
+END_TEST
+
 /* What asks of the device or takes time is the reader's own. */
 START_TEST(looking_never_blocks)
 {
@@ -135,6 +161,7 @@ main(void)
 	tcase_add_checked_fixture(tc, local_rig_setup, NULL);
 	tcase_add_test(tc, watched);
 	tcase_add_test(tc, looks_at_everything);
+	tcase_add_test(tc, what_a_read_has_left_is_looked_at);
 	tcase_add_test(tc, looking_never_blocks);
 	suite_add_tcase(s, tc);
 	if (can_open_directly()) {
