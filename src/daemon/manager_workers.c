@@ -17,10 +17,13 @@
 #include "base/log.h"
 #include "daemon/manager_int.h"
 
-/* Workers that stay for the next job; beyond that their stacks and descriptors
- * are worth more than the time that starting a thread takes.  It is seldom that
- * so many are without one at a time, unless many clients leave for good. */
-#define PARKED_MAX 64
+/*
+ * Workers that stay for the next job; beyond that their stacks and descriptors
+ * are worth more than the time that starting a thread takes.  A host with 64
+ * phones has about as many clients at a time, who may all come and go at once:
+ * twice that, so that threads do not come and go with them.
+ */
+#define PARKED_MAX 128
 
 /* When descriptors, memory or threads have run out: no new client for this
  * long; those that wait stay in the socket's backlog. */

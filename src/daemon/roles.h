@@ -7,11 +7,12 @@
  *
  *	role	how many	blocks in
  *	main	1		signals
- *	manager	1		its mailbox and the listening sockets
+ *	manager	1		its mailbox
  *	monitor	1 per source	USB hotplug, or a USB/IP server's list
  *	reader	1 per device	16 KiB bulk reads
  *	writer	1 per device	its mailbox, and in bulk writes
- *	worker	1 per client	its client's socket and its mailbox
+ *	worker	1 per client	its client's socket and its mailbox; without a
+ *				client, at the listening sockets (door.h)
  *	logger	1		its mailbox
  *
  * A role is not a thread: while a reader or writer, a connection's worker or the
