@@ -4,6 +4,8 @@
 
 #include "usb/transport_libusb.h"
 
+#include <sys/stat.h>
+
 /* With nothing in flight for want of memory there is no completion to wait
  * for: try again this soon, and give up after that long. */
 #define RETRY_MS 10
@@ -396,6 +398,16 @@ local_read(struct transport *base, struct chunk **out, int timeout_ms)
 
 /* ---- For readers that sleep elsewhere ---- */
 
+/* A libusb that has its devices over a network leaves bytes in its socket as it
+ * likes, and waits for room in it at times: there is no edge to rely on. */
+static bool
+is_socket(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 int
 local_watched(struct transport *base, struct pollfd *fds, int max)
 {
@@ -409,7 +421,7 @@ local_watched(struct transport *base, struct pollfd *fds, int max)
 	all = libusb_get_pollfds(ctx);
 	if (all == NULL)
 		return -1;
-	for (; all[n] != NULL && n < max; n++)
+	for (; all[n] != NULL && n < max && !is_socket(all[n]->fd); n++)
 		fds[n] = (struct pollfd){ .fd = all[n]->fd,
 			.events = all[n]->events };
 	if (all[n] != NULL)

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +22,10 @@ START_TEST(watched)
 	ck_assert_int_eq(fds[0].fd, FAKE_POLL_FD);
 	ck_assert_int_eq(fds[0].events, POLLIN);
 	ck_assert_int_eq(t->ops->watched(t, fds, 0), -1);
+	fake_set_poll_fd(socket(AF_UNIX, SOCK_STREAM, 0));
+	ck_assert_int_eq(t->ops->watched(t, fds, 2), -1);
+	fake_set_poll_fd(FAKE_POLL_FD);
+	ck_assert_int_eq(t->ops->watched(t, fds, 2), 1);
 	fake_set_timerless(true);
 	ck_assert_int_eq(t->ops->watched(t, fds, 2), -1);
 	local_rig_finish();

@@ -112,6 +112,7 @@ fake_reconfigure(struct fake_device *d, int configuration)
 	}
 SETTER(fake_set_hotplug, bool, has_hotplug)
 SETTER(fake_set_timerless, bool, timerless)
+SETTER(fake_set_poll_fd, int, poll_fd)
 SETTER(fake_set_locked, bool, locked)
 SETTER(fake_set_init, int, init_error)
 SETTER(fake_set_open, int, open_error)

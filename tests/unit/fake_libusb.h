@@ -64,6 +64,7 @@ void fake_set_hotplug(bool has);
 /* What a program that polls by itself polls: this, and nothing comes of it.
  * Without a timer among the descriptors it has to ask for the time. */
 #define FAKE_POLL_FD 12345
+void fake_set_poll_fd(int fd); /* another one */
 void fake_set_timerless(bool without);
 /* Somebody holds a device's lock: to handle its events would wait. */
 void fake_set_locked(bool locked);

@@ -315,11 +315,11 @@ libusb_pollfds_handle_timeouts(libusb_context *c)
 const struct libusb_pollfd **
 libusb_get_pollfds(libusb_context *c)
 {
-	static const struct libusb_pollfd one = { .fd = FAKE_POLL_FD,
-		.events = POLLIN };
+	static struct libusb_pollfd one = { .events = POLLIN };
 	const struct libusb_pollfd **all = calloc(2, sizeof *all);
 
 	(void)c;
+	one.fd = fake.poll_fd != 0 ? fake.poll_fd : FAKE_POLL_FD;
 	if (all != NULL)
 		all[0] = &one;
 	return all;
