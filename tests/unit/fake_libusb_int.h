@@ -83,6 +83,7 @@ extern struct fake_state {
 	struct fake_device *devices;
 	struct fake_counts counts;
 	bool has_hotplug, timerless, locked;
+	int poll_fd; /* 0: FAKE_POLL_FD */
 	bool shown, no_discovery;
 	int wrap_error;
 	int init_error, open_error, claim_error, claim_of, reset_error;
