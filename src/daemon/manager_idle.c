@@ -165,7 +165,7 @@ static struct moment
 run_staying(struct manager *m) RUNS_ON(on_manager)
 {
 	const struct moment now = clock_now();
-	const struct moment limit =
+	struct moment limit =
 	    moment_after_ms(m->idle.since, m->config.idle_ms);
 
 	if (!m->idle.asked && !report_ready(m)) {
@@ -178,8 +178,13 @@ run_staying(struct manager *m) RUNS_ON(on_manager)
 			    devices_any(m) ? "phones are attached"
 					   : "clients are served");
 		m->idle.asked = false;
-		m->idle.since = now;
+		m->idle.somebody = true;
 		return MOMENT_NEVER; /* a message will tell when they leave */
+	}
+	if (m->idle.somebody) {
+		m->idle.somebody = false;
+		m->idle.since = now;
+		limit = moment_after_ms(now, m->config.idle_ms);
 	}
 	if (!m->idle.asked && moment_before(now, limit))
 		return limit;

@@ -51,7 +51,8 @@ struct idle {
 	enum idle_step step;
 	bool asked;           /* by -x: without the grace time */
 	bool told;            /* the supervisor, that we stop */
-	struct moment since;  /* somebody was there last */
+	bool somebody;        /* at the last look */
+	struct moment since;  /* nobody has been there */
 	struct moment limit;  /* of the step; none of IDLE_STAYS */
 	int mark;             /* see supervisor_mark(); -1: none */
 };

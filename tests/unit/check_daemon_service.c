@@ -396,6 +396,26 @@ START_TEST(a_phone_that_comes_at_the_last_moment_is_not_lost)
 }
 END_TEST
 
+/* However long the phone was there, and however quiet. */
+START_TEST(it_stays_for_a_while_behind_the_last_phone)
+{
+	struct moment unplugged;
+
+	config.exit_if_idle = true;
+	config.idle_ms = 10 * PEACE_MS;
+	start();
+	fake_plug(&phone);
+	come_up();
+	HOLDS(!waker_wait(ended, 20 * PEACE_MS), "it leaves a phone");
+	unplugged = clock_now();
+	fake_unplug(&phone);
+	await_left(MANAGER_CLOSES);
+	HOLDS(moment_ms_between(unplugged, clock_now()) >= 10 * PEACE_MS,
+	    "it leaves at once");
+	await_end();
+}
+END_TEST
+
 START_TEST(a_client_that_comes_at_the_last_moment_is_served)
 {
 	int fd;
@@ -519,6 +539,7 @@ main(void)
 	tcase_add_test(tc, it_leaves_in_order);
 	tcase_add_loop_test(tc,
 	    a_phone_that_comes_at_the_last_moment_is_not_lost, 0, 2);
+	tcase_add_test(tc, it_stays_for_a_while_behind_the_last_phone);
 	tcase_add_test(tc, a_client_that_comes_at_the_last_moment_is_served);
 	tcase_add_test(tc, a_client_is_left_to_the_next_daemon);
 	tcase_add_loop_test(tc, a_listener_keeps_it_where_sockets_are_passed, 0,
