@@ -420,13 +420,19 @@ START_TEST(iso_pace)
 
 	plug_iso("iso-pace=on");
 	for (int i = 0; i < 3; i++)
-		t[i] = submit_iso(0x82, NULL, 20, 1024, USBIP_ISO_ASAP, 0);
+		t[i] = submit_iso(0x82, NULL, i == 1 ? 60 : 20, 1024,
+		    USBIP_ISO_ASAP, 0);
 	ck_assert_int_eq(t[0]->status, PENDING);
 	usb_wait(t[0]);
 	ck_assert_int_ge(clock_now().ns - start.ns, 20000000);
 	device_cancel(dev, &t[1]->u);
-	ck_assert_int_eq(t[1]->status, USBIP_ECONNRESET);
-	ck_assert_int_eq(t[1]->iso[0].status, USBIP_EXDEV);
+	/* On a busy host its 60 ms may be over as well. */
+	if (t[1]->status != USBIP_OK) {
+		ck_assert_int_eq(t[1]->status, USBIP_ECONNRESET);
+		ck_assert_int_eq(t[1]->iso[0].status, USBIP_EXDEV);
+	} else {
+		ck_assert_int_ge(clock_now().ns - start.ns, 80000000);
+	}
 	usb_wait(t[2]);
 	ck_assert_int_ge(t[2]->u.start_frame, t[0]->u.start_frame + 160);
 	usb_pass_time(70);
