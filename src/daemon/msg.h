@@ -96,6 +96,9 @@ enum msg_type {
 	/* whoever has found no memory for what a device must hear.  Of the
 	 * device's scm_state, once; the reader ends the device. */
 	MSG_SCM_STARVED,
+	/* worker: it has taken what was forwarded, and the device may send more.
+	 * Of the device's scm_state, its credit. */
+	MSG_SCM_UNREAD_CREDIT,
 
 	/* ---- to a writer ---- */
 

@@ -28,6 +28,8 @@ init(struct device *d)
 	if (d->scm_state == NULL)
 		return false;
 	d->scm_state->starved_msg.type = MSG_SCM_STARVED;
+	credit_init(&d->scm_state->unread, UINT32_MAX, &d->reader_box,
+	    MSG_SCM_UNREAD_CREDIT);
 	return true;
 }
 
@@ -222,6 +224,9 @@ take(struct device *d, struct msg *m) RUNS_ON(on_reader)
 	case MSG_SCM_SETTINGS:
 		take_settings(d);
 		break;
+	case MSG_SCM_UNREAD_CREDIT:
+		credit_collect(&d->scm_state->unread);
+		break;
 	case MSG_SCM_STARVED:
 		reader_end(d, DEVICE_END_SHORT,
 		    "no memory for what it is to be told");
@@ -307,6 +312,7 @@ forward(const struct scm_event *e, struct input *in)
 	const bool is_data = m->op == SCM_WRITE;
 	const bool shared = is_data && m->len > SCM_COPY_MAX;
 	struct scm_conn *c = e->owner;
+	struct credit *unread = &c->device->scm_state->unread;
 	enum scm_news_kind kind = is_data ? SCM_NEWS_DATA : SCM_NEWS_MESSAGE;
 	struct scm_message empty = *m;
 	struct scm_news *n;
@@ -325,8 +331,11 @@ forward(const struct scm_event *e, struct input *in)
 	if (kind == SCM_NEWS_OVERFLOW)
 		n->message.len = m->len;
 	n->verdict = e->verdict;
-	if (!mailbox_post(&c->box, &n->msg))
+	credit_take(unread, 1);
+	if (!mailbox_post(&c->box, &n->msg)) {
 		scm_news_free(n);
+		credit_give(unread, 1);
+	}
 	return true;
 }
 
@@ -438,6 +447,22 @@ input(struct device *d, struct chunk *read, struct chunk **packet,
 	return verdict;
 }
 
+/* Workers keep up.  If not, MSG_SCM_UNREAD_CREDIT tells when they do. */
+static bool
+is_taken(struct scm_state *s) RUNS_ON(on_reader)
+{
+	bool taken;
+
+	if (credit_used(&s->unread) < SCM_UNREAD_MAX)
+		return true;
+	s->unread.limit = SCM_UNREAD_MAX;
+	taken = credit_take(&s->unread, 1);
+	s->unread.limit = UINT32_MAX;
+	if (taken)
+		credit_give(&s->unread, 1);
+	return taken;
+}
+
 static bool
 may_read(struct device *d, int *timeout_ms) RUNS_ON(on_reader)
 {
@@ -448,7 +473,8 @@ may_read(struct device *d, int *timeout_ms) RUNS_ON(on_reader)
 
 	if (!moment_before(now, ready))
 		return atomic_load_explicit(&s->answers,
-			   memory_order_relaxed) < SCM_ANSWERS_MAX;
+			   memory_order_relaxed) < SCM_ANSWERS_MAX &&
+		    is_taken(s);
 	left = moment_poll_timeout(now, ready);
 	if (*timeout_ms < 0 || left < *timeout_ms)
 		*timeout_ms = left;

@@ -151,6 +151,14 @@ scm_conn_peer(const struct scm_conn *c)
 	return a;
 }
 
+/* So many of what the reader has forwarded are not in the mailbox any more. */
+static void
+give_unread(struct scm_conn *c, uint32_t n)
+{
+	if (n > 0)
+		credit_give(&c->device->scm_state->unread, n);
+}
+
 /* A message that nobody wants to read any more. */
 static void
 discard(struct msg *m)
@@ -167,13 +175,16 @@ scm_conn_discard(struct scm_conn *c,
     void (*answer)(void *arg, const struct scm_message *m), void *arg)
 {
 	struct msg *m = mailbox_close(&c->box), *next;
+	uint32_t news = 0;
 
 	for (; m != NULL; m = next) {
 		next = msg_next(m);
+		news += m->type == MSG_SCM_NEWS;
 		if (m->type == MSG_SCM_NEWS && answer != NULL)
 			answer(arg, &scm_news_of_msg(m)->message);
 		discard(m);
 	}
+	give_unread(c, news);
 }
 
 /* ---- Messages ----------------------------------------------------------- */
@@ -231,11 +242,14 @@ static void
 take_messages(struct scm_conn *c) RUNS_ON(on_worker)
 {
 	struct msg *m = mailbox_take(&c->box), *next;
+	uint32_t news = 0;
 
 	for (; m != NULL; m = next) {
 		next = msg_next(m);
+		news += m->type == MSG_SCM_NEWS;
 		take_message(c, m);
 	}
+	give_unread(c, news); /* at once, so that the reader wakes once */
 }
 
 /* ---- The loop ----------------------------------------------------------- */

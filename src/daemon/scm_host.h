@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "actor/counter.h"
+#include "actor/credit.h"
 #include "base/clock.h"
 #include "daemon/roles.h"
 #include "daemon/scm_audit.h"
@@ -30,6 +31,15 @@ struct scm_conn;
  * 256 message ids a device has no use for more.
  */
 #define SCM_ANSWERS_MAX 1024
+
+/*
+ * Messages that the reader has forwarded and workers have not taken; beyond that
+ * nothing more is read of the device.  Not every message has bytes that count as
+ * waiting, and an answer counts when it is made: without this a device could send
+ * them faster than a worker takes them, until memory is gone.  Many times what a
+ * worker takes at once, and a few megabytes.
+ */
+#define SCM_UNREAD_MAX 4096
 
 /*
  * Bytes per second to a device, shared by its sockets' workers: the moment until
@@ -64,6 +74,9 @@ struct scm_state {
 	/* Answers that have not left; relaxed, a bound that may be late by what
 	 * is under way. */
 	_Atomic uint32_t answers;
+	/* The reader takes for what it forwards, workers give.  There is always
+	 * some, but while the reader asks whether it may read. */
+	struct credit unread;
 	/* Memory has run out in a way that a device cannot be told of, so it is
 	 * ended.  Whoever sets the flag posts the message; relaxed. */
 	_Atomic bool starved;
