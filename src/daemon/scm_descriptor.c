@@ -17,6 +17,22 @@
 
 /* ---- The descriptor ----------------------------------------------------- */
 
+/* Where the device has set SO_LINGER, close() would wait until the peer has taken
+ * all, nonblocking or not, and the worker could be told nothing.  The system
+ * sends it without being waited for, too. */
+static void
+do_not_linger(int fd)
+{
+	struct linger linger = { 0 };
+	socklen_t len = sizeof linger;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) < 0 ||
+	    linger.l_onoff == 0 || linger.l_linger == 0)
+		return;
+	linger.l_onoff = 0;
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
 /* `hard`: the peer is told that something went wrong. */
 static void
 close_descriptor(struct scm_conn *c, bool hard) RUNS_ON(on_worker)
@@ -28,6 +44,8 @@ close_descriptor(struct scm_conn *c, bool hard) RUNS_ON(on_worker)
 	if (hard && !c->socket.datagram)
 		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once,
 		    sizeof at_once);
+	else
+		do_not_linger(c->fd);
 	close(c->fd);
 	c->fd = -1;
 	c->connecting = false;
