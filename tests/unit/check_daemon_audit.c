@@ -140,8 +140,8 @@ tell(const struct scm_verdict *v)
 	scm_audit_connect(&audit, settings, 3, SCM_TCP, &a, v);
 }
 
-static const struct scm_ip doc = { true, { 192, 0, 2, 1 } };
-static const struct scm_ip local = { true, { 127, 0, 0, 1 } };
+#define DOC { true, { 192, 0, 2, 1 } }
+#define LOCAL { true, { 127, 0, 0, 1 } }
 #define HEAD " device=7 socket=3 protocol=tcp address=192.0.2.1 port=80 "
 #define TAIL " usb=2fe0:8b01 place=1-4.2 serial=S1"
 
@@ -149,31 +149,31 @@ static const struct {
 	struct scm_verdict verdict;
 	const char *line;
 } verdicts[] = {
-	{ { .allowed = true, .reason = SCM_BY_RULE, .line = 12, .ip = doc },
+	{ { .allowed = true, .reason = SCM_BY_RULE, .line = 12, .ip = DOC },
 	    "allow" HEAD "judged=192.0.2.1 why=rule special=- form=- "
 	    "rule=/etc/muxd/scm.conf:12" TAIL },
-	{ { .allowed = true, .reason = SCM_BY_RULE, .line = 2, .ip = local,
+	{ { .allowed = true, .reason = SCM_BY_RULE, .line = 2, .ip = LOCAL,
 	      .special = SCM_LOOPBACK },
 	    "allow-special" HEAD "judged=127.0.0.1 why=rule special=loopback "
 	    "form=- rule=/etc/muxd/scm.conf:2" TAIL },
-	{ { .reason = SCM_BY_RULE, .line = 1, .ip = doc },
+	{ { .reason = SCM_BY_RULE, .line = 1, .ip = DOC },
 	    "deny" HEAD "judged=192.0.2.1 why=rule special=- form=- "
 	    "rule=/etc/muxd/scm.conf:1" TAIL },
-	{ { .reason = SCM_NO_RULE, .ip = doc },
+	{ { .reason = SCM_NO_RULE, .ip = DOC },
 	    "deny" HEAD "judged=192.0.2.1 why=no-rule special=- form=- "
 	    "rule=-" TAIL },
-	{ { .reason = SCM_NO_SPECIAL, .line = 9, .ip = local,
+	{ { .reason = SCM_NO_SPECIAL, .line = 9, .ip = LOCAL,
 	      .special = SCM_METADATA, .form = "6to4" },
 	    "deny-special" HEAD "judged=127.0.0.1 why=special "
 	    "special=cloud\\x20metadata form=6to4 "
 	    "rule=/etc/muxd/scm.conf:9" TAIL },
-	{ { .reason = SCM_NO_PORT, .ip = doc },
+	{ { .reason = SCM_NO_PORT, .ip = DOC },
 	    "deny" HEAD "judged=192.0.2.1 why=no-port special=- form=- "
 	    "rule=-" TAIL },
-	{ { .reason = SCM_NO_FAMILY, .ip = doc },
+	{ { .reason = SCM_NO_FAMILY, .ip = DOC },
 	    "deny" HEAD "judged=192.0.2.1 why=no-family special=- form=- "
 	    "rule=-" TAIL },
-	{ { .reason = SCM_TOO_MANY, .line = 12, .ip = doc },
+	{ { .reason = SCM_TOO_MANY, .line = 12, .ip = DOC },
 	    "limit" HEAD "judged=192.0.2.1 why=connects-per-second special=- "
 	    "form=- rule=/etc/muxd/scm.conf:12" TAIL },
 };
