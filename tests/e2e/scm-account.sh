@@ -118,9 +118,10 @@ must_await 10 has_line "^limit .* why=connects-per-second .*$tail"
 [ "$(audit_count limited)" -ge 2 ] || fail "limits are not counted"
 
 step "an account that is moved away is begun anew"
+rules "allow-special * tcp 127.0.0.1 $server"
+scm reload
 before=$(wc -l <"$AUDIT")
 mv "$AUDIT" "$AUDIT.old"
-rules "allow-special * tcp 127.0.0.1 $server"
 kill -HUP "$muxd_pid"
 must_await 10 test -e "$AUDIT"
 equals "$sum" "$(fetch "$good" small)" "the sum"
