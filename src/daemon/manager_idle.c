@@ -35,6 +35,9 @@
 #define LOOK_MS 5000
 /* Clients that connected at the last moment have this long to be served. */
 #define DRAIN_MS 2000
+/* Who has found the socket's file just before it went may still be on the way to
+ * the socket, in the kernel. */
+#define SETTLE_MS 20
 
 void
 idle_init(struct manager *m) ROLE_UNCHECKED /* nobody else has it yet */
@@ -138,7 +141,8 @@ leave(struct manager *m) RUNS_ON(on_manager)
 	}
 	tell_host(m, MANAGER_CLOSES);
 	m->idle.step = IDLE_DRAINS;
-	m->idle.limit = moment_after_ms(clock_now(), DRAIN_MS);
+	m->idle.since = clock_now();
+	m->idle.limit = moment_after_ms(m->idle.since, DRAIN_MS);
 }
 
 /* Somebody has come while it was about to go. */
@@ -220,6 +224,11 @@ run_looking(struct manager *m, bool late) RUNS_ON(on_manager)
 static struct moment
 run_draining(struct manager *m, bool late) RUNS_ON(on_manager)
 {
+	const struct moment settled =
+	    moment_after_ms(m->idle.since, SETTLE_MS);
+
+	if (moment_before(clock_now(), settled))
+		return settled;
 	if (late || (!somebody_waits(m) && !clients_any_busy(m)))
 		manager_begin_quit(m);
 	return m->idle.limit;
