@@ -52,7 +52,7 @@ struct idle {
 	bool asked;           /* by -x: without the grace time */
 	bool told;            /* the supervisor, that we stop */
 	bool somebody;        /* at the last look */
-	struct moment since;  /* nobody has been there */
+	struct moment since;  /* nobody is there; or the sockets have gone */
 	struct moment limit;  /* of the step; none of IDLE_STAYS */
 	int mark;             /* see supervisor_mark(); -1: none */
 };

@@ -1,25 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # A device whose sockets its host opens, with another host than the daemon.
-. "${0%/*}/lib.sh"
-need python3 curl
-export PYTHONDONTWRITEBYTECODE=1
+. "${0%/*}/scm-lib.sh"
 size=$(scaled $((64 << 20)))
 
-mkdir "$DIR/www"
 make_bytes "$size" >"$DIR/www/big"
 make_bytes 100000 >"$DIR/www/small"
 sum=$(sha256sum <"$DIR/www/big")
 small_sum=$(sha256sum <"$DIR/www/small")
-
-# serve ADDRESS: python3's HTTP server there; its port is in `port`.
-serve() {
-	port=$(free_port)
-	(cd "$DIR/www" && exec python3 -m http.server --bind "$1" "$port") \
-	    >>"$DIR/http.log" 2>&1 &
-	started+=($!)
-	must_await 20 curl -sS -o /dev/null "http://$2:$port/small"
-}
 
 # host_of BUSID DIALECT: a host for that device, ready when this returns.
 host_of() {
@@ -28,24 +16,6 @@ host_of() {
 	host_pid=$!
 	started+=("$host_pid")
 	must_await 20 grep -q ready "$DIR/host-$1.log"
-}
-
-local_port() { # DEVICE FORWARD
-	phone list | jq -r --argjson n "$1" --argjson f "$2" \
-	    '.devices[$n - 1].forwards[$f].local' | sed 's/.*://'
-}
-
-fetch() { # PORT FILE
-	curl -sS --max-time $((60 * MUXD_TEST_PATIENCE)) \
-	    "http://127.0.0.1:$1/$2" | sha256sum
-}
-
-counter() { # DEVICE NAME
-	phone counters "$1" | jq ".devices[0].$2"
-}
-
-no_sockets() {
-	[ "$(counter "$1" current)" = 0 ]
 }
 
 step "HTTP servers on the loopback, of IPv4 and of IPv6"
@@ -69,15 +39,7 @@ for dialect in 8 12 12 8 8; do
 	equals "$sum" "$(fetch "$(local_port $n 0)" big)" "the sum"
 
 	step "eight at once"
-	fetches=()
-	for i in {1..8}; do
-		fetch "$(local_port $n 0)" big >"$DIR/sum.$i" &
-		fetches+=($!)
-	done
-	wait "${fetches[@]}"
-	for i in {1..8}; do
-		equals "$sum" "$(<"$DIR/sum.$i")" "the sum of fetch $i"
-	done
+	eight_fetch "$n" "$sum"
 
 	if [ $n != 3 ]; then
 		step "an address of IPv6"
@@ -86,12 +48,7 @@ for dialect in 8 12 12 8 8; do
 	fi
 
 	step "an address where nobody listens is a reset"
-	# It may come before curl has seen that it is connected.
-	said=$(must_fail curl -sS "http://127.0.0.1:$(local_port $n 2)/")
-	case $said in
-	*"reset by peer"* | *"Couldn't connect"*) ;;
-	*)	fail "curl says: $said" ;;
-	esac
+	is_reset "$(must_fail curl -sS "http://127.0.0.1:$(local_port $n 2)/")"
 
 	step "every socket has been closed"
 	must_await 10 no_sockets $n

@@ -93,6 +93,19 @@ fetch() { # PORT FILE
 	    "http://127.0.0.1:$1/$2" | sha256sum
 }
 
+# The file `big', eight times side by side through the device's first port.
+eight_fetch() { # DEVICE SUM
+	local fetches=() i
+	for i in {1..8}; do
+		fetch "$(local_port "$1" 0)" big >"$DIR/sum.$i" &
+		fetches+=($!)
+	done
+	wait "${fetches[@]}"
+	for i in {1..8}; do
+		equals "$2" "$(<"$DIR/sum.$i")" "the sum of fetch $i"
+	done
+}
+
 counter() { # DEVICE NAME
 	phone counters "$1" | jq ".devices[0].$2"
 }

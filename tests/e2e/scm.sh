@@ -45,15 +45,7 @@ for n in 1 2 3 4 5; do
 	equals "$sum" "$(fetch "$(local_port $n 0)" big)" "the sum"
 
 	step "eight at once"
-	fetches=()
-	for i in {1..8}; do
-		fetch "$(local_port $n 0)" big >"$DIR/sum.$i" &
-		fetches+=($!)
-	done
-	wait "${fetches[@]}"
-	for i in {1..8}; do
-		equals "$sum" "$(<"$DIR/sum.$i")" "the sum of fetch $i"
-	done
+	eight_fetch "$n" "$sum"
 
 	if [ $n != 3 ]; then
 		step "an address of IPv6"
