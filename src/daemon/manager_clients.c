@@ -341,8 +341,7 @@ clients_ended(struct manager *m, struct client *c)
 	unlist_client(m, c);
 	if (m->client_count < m->client_limit / 2)
 		m->told_full = false;
-	if (m->accept_again.ns != 0)
-		m->accept_again = clock_now();
+	m->accept_again = (struct moment){ 0 };
 	workers_park(m);
 	workers_watch(m);
 	client_put(c);

@@ -102,7 +102,8 @@ struct manager {
 	uint32_t last_worker_number OWNED_BY(on_manager); /* for its name */
 	struct msg *jobs OWNED_BY(on_manager); /* that wait for a worker */
 	struct msg **jobs_end OWNED_BY(on_manager);
-	struct moment accept_again OWNED_BY(on_manager); /* paused until then */
+	struct moment accept_again OWNED_BY(on_manager); /* paused till; or 0 */
+	bool told_short OWNED_BY(on_manager); /* since the last client */
 
 	/* Sockets that devices have opened, with their workers. */
 	struct scm_conn *sockets OWNED_BY(on_manager);

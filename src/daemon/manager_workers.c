@@ -34,10 +34,11 @@
 static void
 pause_accepting(struct manager *m, const char *why) RUNS_ON(on_manager)
 {
-	if (m->accept_again.ns == 0)
+	if (!m->told_short)
 		log_warning("no room for more clients (%u there): %s; raise "
 		    "the limit of open files if that stays so",
 		    m->client_count, why);
+	m->told_short = true;
 	m->accept_again = moment_after_ms(clock_now(), ACCEPT_PAUSE_MS);
 }
 
@@ -202,7 +203,7 @@ let_in(struct manager *m, struct worker *w, size_t which) RUNS_ON(on_manager)
 		pause_accepting(m, "out of memory");
 		return false;
 	}
-	m->accept_again = (struct moment){ 0 };
+	m->told_short = false;
 	m->parked_count--;
 	return true;
 }
@@ -240,11 +241,11 @@ workers_run(struct manager *m)
 	bury(m);
 	if (moment_before(now, m->accept_again))
 		return m->accept_again;
+	m->accept_again = (struct moment){ 0 };
 	if (!workers_make(m))
 		pause_accepting(m, strerror(errno));
 	workers_watch(m);
-	return moment_before(now, m->accept_again) ? m->accept_again
-						   : MOMENT_NEVER;
+	return m->accept_again.ns != 0 ? m->accept_again : MOMENT_NEVER;
 }
 
 void

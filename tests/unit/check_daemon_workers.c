@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* Clients that cannot be let in. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sock.h"
+#include "daemon/manager_int.h"
+#include "unit.h"
+
+#define LISTENERS 2
+
+static char dir[] = "/tmp/check_daemon_workers.XXXXXX";
+static struct sock_addr where[LISTENERS]; /* a path, and a port */
+static int listeners[LISTENERS];
+static struct manager_config config;
+static struct manager *m;
+static struct waker *ended, *told;
+static _Atomic unsigned tellings;
+static char last_telling[LOG_LINE_MAX];
+
+/* ---- What the manager calls ---- */
+
+static void
+note_end(void *arg)
+{
+	waker_wake(arg);
+}
+
+static void
+note_line(enum log_level level, const char *line)
+{
+	if (level > LOG_LEVEL_WARNING)
+		return;
+	if (tellings++ == 0)
+		snprintf(last_telling, sizeof last_telling, "%s", line);
+	waker_wake(told);
+}
+
+/* ---- Life ---- */
+
+static void
+setup(void) ROLE_UNCHECKED /* the manager's thread does not run */
+{
+	struct cause why;
+
+	log_set_sink(note_line);
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	where[0].is_unix = true;
+	snprintf(where[0].path, sizeof where[0].path, "%s/s", dir);
+	ck_assert_int_eq(sock_addr_parse(&where[1], "127.0.0.1:0", NULL, &why),
+	    0);
+	for (int i = 0; i < LISTENERS; i++) {
+		listeners[i] = sock_listen(&where[i], 0600, 16, &why);
+		HOLDS(listeners[i] >= 0, "%s", why.text);
+		sock_set_nonblocking(listeners[i], true);
+	}
+	snprintf(where[1].port, sizeof where[1].port, "%u",
+	    sock_local_port(listeners[1]));
+	ended = waker_new();
+	told = waker_new();
+	config = (struct manager_config){ .listeners = listeners,
+		.listener_count = LISTENERS, .control = -1, .idle_ms = 1 };
+	m = manager_new(&config, &why);
+	HOLDS(m != NULL, "%s", why.text);
+	manager_on_end(m, note_end, ended);
+}
+
+static void
+teardown(void)
+{
+	manager_free(m);
+	log_set_sink(NULL);
+	waker_put(ended);
+	waker_put(told);
+	for (int i = 0; i < LISTENERS; i++)
+		close(listeners[i]);
+	unlink(where[0].path);
+	rmdir(dir);
+}
+
+/* ---- Want of descriptors ---- */
+
+static void
+leave_no_descriptor(bool none)
+{
+	static struct rlimit usual;
+	struct rlimit now;
+	int next;
+
+	if (usual.rlim_cur == 0)
+		getrlimit(RLIMIT_NOFILE, &usual);
+	now = usual;
+	if (none) {
+		next = dup(0);
+		close(next);
+		now.rlim_cur = (rlim_t)next;
+	}
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &now), 0);
+}
+
+/* Others act for the manager again as soon as the pause is over, not only when
+ * somebody has come. */
+START_TEST(after_a_pause_its_thread_is_not_needed) ROLE_UNCHECKED
+{
+	struct moment next;
+
+	leave_no_descriptor(true);
+	for (int i = 0; i < 3; i++) {
+		next = workers_run(m);
+		HOLDS(next.ns != MOMENT_NEVER.ns, "no pause");
+		HOLDS(workers_need_own_thread(m), "nobody ends the pause");
+		waker_wait(ended, moment_poll_timeout(clock_now(), next));
+	}
+	ck_assert_uint_eq(tellings, 1); /* of all three */
+	leave_no_descriptor(false);
+	next = workers_run(m);
+	HOLDS(next.ns == MOMENT_NEVER.ns, "it waits for something");
+	HOLDS(!workers_need_own_thread(m), "it is not lent");
+	workers_fini(m);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("daemon/workers");
+	TCase *tc = tcase_create("doors");
+
+	tcase_set_timeout(tc, 30);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, after_a_pause_its_thread_is_not_needed);
+	suite_add_tcase(s, tc);
+	return unit_run(s);
+}
