@@ -373,6 +373,38 @@ sock_local_port(int fd)
 	return 0;
 }
 
+/* "@name" for one without a file. */
+static void
+copy_path(char out[108], const struct sockaddr_un *un, socklen_t len)
+{
+	const size_t at = offsetof(struct sockaddr_un, sun_path);
+	const size_t n = len > at ? len - at : 0;
+
+	memcpy(out, un->sun_path, n < 107 ? n : 107);
+	out[n < 107 ? n : 107] = '\0';
+	if (n > 1 && out[0] == '\0')
+		out[0] = '@';
+}
+
+const char *
+sock_local_text(char out[SOCK_ADDR_TEXT_MAX], int fd)
+{
+	struct sockaddr_storage ss;
+	struct sock_addr addr = { .host = "?", .port = "?" };
+	socklen_t len = sizeof ss;
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0) {
+		addr.is_unix = ss.ss_family == AF_UNIX;
+		if (addr.is_unix)
+			copy_path(addr.path, (struct sockaddr_un *)&ss, len);
+		else
+			getnameinfo((struct sockaddr *)&ss, len, addr.host,
+			    sizeof addr.host, addr.port, sizeof addr.port,
+			    NI_NUMERICHOST | NI_NUMERICSERV);
+	}
+	return sock_addr_text(out, &addr);
+}
+
 int
 sock_set_nonblocking(int fd, bool on)
 {

@@ -62,6 +62,8 @@ int sock_connect_or_cancel(const struct sock_addr *addr, int timeout_ms,
 
 /* Local port of a listening TCP socket, 0 when it is none. */
 uint16_t sock_local_port(int fd);
+/* A socket's own address as text, for messages.  Returns `out`. */
+const char *sock_local_text(char out[SOCK_ADDR_TEXT_MAX], int fd);
 
 int sock_set_nonblocking(int fd, bool on);
 

@@ -70,13 +70,13 @@ manager_new(const struct manager_config *config, struct cause *why)
 		    calloc(config->source_count + 1, sizeof m->monitors[0]);
 		m->watches =
 		    calloc(config->source_count + 1, sizeof m->watches[0]);
-		m->watched = calloc(config->listener_count + 1,
-		    sizeof m->watched[0]);
+		m->entrances = calloc(config->listener_count + 1,
+		    sizeof m->entrances[0]);
 		m->door = open_door(config);
 		m->roster = roster_new(0);
 	}
 	if (m == NULL || m->waker == NULL || m->monitors == NULL ||
-	    m->watches == NULL || m->watched == NULL || m->door == NULL ||
+	    m->watches == NULL || m->entrances == NULL || m->door == NULL ||
 	    m->roster == NULL) {
 		cause_set(why, "no memory or descriptors to start with");
 		if (m != NULL)
@@ -100,7 +100,7 @@ manager_free(struct manager *m) ROLE_UNCHECKED /* its thread has ended */
 	if (m->waker != NULL)
 		waker_put(m->waker);
 	workers_free(m);
-	free(m->watched);
+	free(m->entrances);
 	free(m->monitors);
 	free(m->watches);
 	free(m);

@@ -72,13 +72,11 @@ anybody(struct manager *m) RUNS_ON(on_manager)
 static bool
 somebody_waits(struct manager *m) RUNS_ON(on_manager)
 {
-	struct pollfd pfd = { .fd = m->config.control, .events = POLLIN };
+	for (size_t i = 0; i <= m->config.listener_count; i++) {
+		struct pollfd pfd = { .fd = workers_socket(m, i),
+			.events = POLLIN };
 
-	if (poll(&pfd, 1, 0) > 0)
-		return true;
-	for (size_t i = 0; i < m->config.listener_count; i++) {
-		pfd.fd = m->config.listeners[i];
-		if (poll(&pfd, 1, 0) > 0)
+		if (!m->entrances[i].shut && poll(&pfd, 1, 0) > 0)
 			return true;
 	}
 	return false;

@@ -57,6 +57,12 @@ struct idle {
 	int mark;             /* see supervisor_mark(); -1: none */
 };
 
+/* Where clients come: a listener, or the control socket. */
+struct entrance {
+	bool watched; /* for who comes next */
+	bool shut;    /* for good: another who has the socket shut it down */
+};
+
 /* manager_scm.c: news of this host's addresses. */
 struct scm_watch {
 	int fd; /* the system's; -1: it tells none, so they are looked at */
@@ -93,7 +99,7 @@ struct manager {
 	uint32_t last_client_number OWNED_BY(on_manager);
 	/* Where workers wait: at the listeners, and last the control socket. */
 	struct door *door;
-	bool *watched OWNED_BY(on_manager); /* each of these sockets is */
+	struct entrance *entrances OWNED_BY(on_manager); /* in that order */
 	struct worker *workers OWNED_BY(on_manager); /* all */
 	uint32_t worker_count OWNED_BY(on_manager);
 	uint32_t parked_count OWNED_BY(on_manager); /* without a job */
@@ -182,6 +188,8 @@ bool workers_make(struct manager *m) RUNS_ON(on_manager);
 void workers_give(struct manager *m, struct msg *job) RUNS_ON(on_manager);
 /* Has the sockets watched at which clients are let in. */
 void workers_watch(struct manager *m) RUNS_ON(on_manager);
+/* Of entrances[which]; -1: there is none. */
+int workers_socket(const struct manager *m, size_t which);
 /* There is something for workers_run() to do. */
 bool workers_need_own_thread(struct manager *m) RUNS_ON(on_manager);
 /* What blocks, or takes long; the moment of the next. */

@@ -10,11 +10,13 @@
  */
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sock.h"
 #include "daemon/manager_int.h"
 
 /*
@@ -140,20 +142,21 @@ give_job(struct manager *m, struct worker *w) RUNS_ON(on_manager)
 
 /* ---- Clients ---- */
 
-static int
-socket_at(const struct manager *m, size_t which)
+int
+workers_socket(const struct manager *m, size_t which)
 {
 	return which < m->config.listener_count ? m->config.listeners[which]
 						: m->config.control;
 }
 
-/* Sockets are left alone while resources are short, and at the end. */
+/* Sockets are left alone while resources are short, and at the end; one that is
+ * shut for good. */
 static bool
 lets_in(struct manager *m, size_t which) RUNS_ON(on_manager)
 {
 	const bool admin = which == m->config.listener_count;
 
-	return !m->quitting && idle_lets_in(m) &&
+	return !m->quitting && !m->entrances[which].shut && idle_lets_in(m) &&
 	    !moment_before(clock_now(), m->accept_again) &&
 	    (admin || clients_have_room(m));
 }
@@ -162,14 +165,41 @@ void
 workers_watch(struct manager *m)
 {
 	for (size_t i = 0; i <= m->config.listener_count; i++)
-		if (!m->watched[i] && lets_in(m, i)) {
-			m->watched[i] = true;
+		if (!m->entrances[i].watched && lets_in(m, i)) {
+			m->entrances[i].watched = true;
 			door_watch(m->door, i);
 		}
 }
 
+#ifdef POLLRDHUP
+#define SHUT_EVENTS (POLLHUP | POLLRDHUP)
+#else
+#define SHUT_EVENTS POLLHUP
+#endif
+
+/*
+ * Whoever shares a socket can end it for all with shutdown(2): it is ready from
+ * then on, and nobody comes.  Linux' accept() says EINVAL for TCP, and EAGAIN for
+ * UNIX.
+ */
 static void
-accept_failed(struct manager *m) RUNS_ON(on_manager)
+look_if_shut(struct manager *m, size_t which) RUNS_ON(on_manager)
+{
+	struct pollfd pfd = { .fd = workers_socket(m, which),
+		.events = SHUT_EVENTS };
+	char text[SOCK_ADDR_TEXT_MAX];
+
+	if (errno != EINVAL && (poll(&pfd, 1, 0) <= 0 ||
+	    (pfd.revents & SHUT_EVENTS) == 0))
+		return;
+	m->entrances[which].shut = true;
+	log_error("socket %s: another program has shut it down; nobody can "
+	    "connect there until this daemon is started anew",
+	    sock_local_text(text, pfd.fd));
+}
+
+static void
+accept_failed(struct manager *m, size_t which) RUNS_ON(on_manager)
 {
 	switch (errno) {
 	case EMFILE:
@@ -179,6 +209,7 @@ accept_failed(struct manager *m) RUNS_ON(on_manager)
 		pause_accepting(m, strerror(errno));
 		break;
 	default: /* gone already, or another was quicker: no reason to end */
+		look_if_shut(m, which);
 		break;
 	}
 }
@@ -189,13 +220,13 @@ let_in(struct manager *m, struct worker *w, size_t which) RUNS_ON(on_manager)
 {
 	int fd;
 
-	m->watched[which] = false;
+	m->entrances[which].watched = false;
 	if (!lets_in(m, which))
 		return false;
-	fd = accept4(socket_at(m, which), NULL, NULL,
+	fd = accept4(workers_socket(m, which), NULL, NULL,
 	    SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
-		accept_failed(m);
+		accept_failed(m, which);
 		return false;
 	}
 	if (!clients_came(m, w, fd, which == m->config.listener_count)) {

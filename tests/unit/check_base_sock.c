@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,16 @@ assert_closes_on_exec(int fd)
 	ck_assert_int_eq(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
 
+/* What the socket itself tells is the address that it was given. */
+static void
+assert_is_called(int fd, const struct sock_addr *addr)
+{
+	char text[SOCK_ADDR_TEXT_MAX], wanted[SOCK_ADDR_TEXT_MAX];
+
+	ck_assert_str_eq(sock_local_text(text, fd),
+	    sock_addr_text(wanted, addr));
+}
+
 /* Connects, accepts, and sends a byte each way. */
 static void
 assert_talks(int listener, const struct sock_addr *addr)
@@ -87,6 +98,7 @@ START_TEST(a_unix_server_listens_with_its_mode)
 	ck_assert(S_ISSOCK(st.st_mode));
 	ck_assert_uint_eq(st.st_mode & 07777, 0640);
 	ck_assert_uint_eq(sock_local_port(fd), 0);
+	assert_is_called(fd, &where);
 	assert_talks(fd, &where);
 	close(fd);
 }
@@ -253,6 +265,23 @@ START_TEST(the_socket_is_created_under_its_name)
 END_TEST
 #endif
 
+#ifdef __linux__
+START_TEST(a_name_without_a_file_is_told)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "\0name" };
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	char text[SOCK_ADDR_TEXT_MAX];
+
+	ck_assert_str_eq(sock_local_text(text, fd), "unix:");
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&un,
+	    offsetof(struct sockaddr_un, sun_path) + 5), 0);
+	ck_assert_str_eq(sock_local_text(text, fd), "unix:@name");
+	close(fd);
+	ck_assert_str_eq(sock_local_text(text, fd), "?:?");
+}
+END_TEST
+#endif
+
 /* ---- TCP ---- */
 
 static int
@@ -274,6 +303,7 @@ START_TEST(a_tcp_server_listens_and_talks)
 	const int fd = listen_on_loopback(8, &addr);
 
 	assert_closes_on_exec(fd);
+	assert_is_called(fd, &addr);
 	assert_talks(fd, &addr);
 	close(fd);
 }
@@ -502,6 +532,7 @@ case_of_unix(void)
 	tcase_add_test(tc, a_missing_folder_is_named);
 #ifdef __linux__
 	tcase_add_test(tc, the_socket_is_created_under_its_name);
+	tcase_add_test(tc, a_name_without_a_file_is_told);
 #endif
 	return tc;
 }

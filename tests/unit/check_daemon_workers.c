@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* Clients that cannot be let in. */
+/* Clients that cannot be let in: want of descriptors, and sockets that somebody
+ * else has shut down. */
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -15,6 +17,8 @@
 #include "unit.h"
 
 #define LISTENERS 2
+/* What must not happen has this long to happen. */
+#define PEACE_MS 200
 
 static char dir[] = "/tmp/check_daemon_workers.XXXXXX";
 static struct sock_addr where[LISTENERS]; /* a path, and a port */
@@ -73,6 +77,21 @@ setup(void) ROLE_UNCHECKED /* the manager's thread does not run */
 }
 
 static void
+start(void) ROLE_UNCHECKED /* the test is main */
+{
+	struct cause why;
+
+	HOLDS(manager_start(m, &why) == 0, "%s", why.text);
+}
+
+static void
+await_end(void) ROLE_UNCHECKED
+{
+	HOLDS(waker_wait(ended, UNIT_PATIENCE_MS), "it does not end");
+	HOLDS(manager_join(m), "a thread is left");
+}
+
+static void
 teardown(void)
 {
 	manager_free(m);
@@ -83,6 +102,15 @@ teardown(void)
 		close(listeners[i]);
 	unlink(where[0].path);
 	rmdir(dir);
+}
+
+static int64_t
+cpu_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /* ---- Want of descriptors ---- */
@@ -127,6 +155,61 @@ START_TEST(after_a_pause_its_thread_is_not_needed) ROLE_UNCHECKED
 }
 END_TEST
 
+/* ---- Sockets that are shut ---- */
+
+/* A question that gets an answer. */
+static void
+ask(int i)
+{
+	/* CONNECT to a device that is not there: RESULT 2. */
+	const uint8_t request[24] = { 24, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0,
+		0, 0, 99 };
+	uint8_t result[20];
+	struct cause why;
+	const int fd = sock_connect(&where[i], UNIT_PATIENCE_MS, &why);
+
+	HOLDS(fd >= 0, "%s", why.text);
+	HOLDS(sock_send_all(fd, request, sizeof request) == 0, "send");
+	HOLDS(sock_recv_all(fd, result, sizeof result) == 0, "no answer");
+	ck_assert_uint_eq(result[16], 2);
+	close(fd);
+}
+
+/* In one of the ways that end a listening socket, by who shares it. */
+START_TEST(a_socket_that_is_shut_is_left_alone) ROLE_UNCHECKED
+{
+	static const int how[] = { SHUT_RD, SHUT_RDWR };
+	char text[SOCK_ADDR_TEXT_MAX];
+	int64_t spent;
+
+	start();
+	ask(0);
+	ask(1);
+	ck_assert_int_eq(shutdown(listeners[_i / 2], how[_i % 2]), 0);
+	HOLDS(waker_wait(told, UNIT_PATIENCE_MS), "nothing is told");
+	HOLDS(strstr(last_telling, sock_local_text(text, listeners[_i / 2])) !=
+	    NULL, "told is '%s'", last_telling);
+	spent = cpu_ms();
+	HOLDS(!waker_wait(told, PEACE_MS), "told is more than once");
+	HOLDS(cpu_ms() - spent < PEACE_MS / 2, "it spins");
+	for (int i = 0; i < 3; i++)
+		ask(1 - _i / 2);
+	manager_quit(m);
+	await_end();
+}
+END_TEST
+
+/* What waits for ever at such a socket is nobody. */
+START_TEST(a_socket_that_is_shut_does_not_keep_it)
+{
+	start();
+	ck_assert_int_eq(shutdown(listeners[_i], SHUT_RDWR), 0);
+	HOLDS(waker_wait(told, UNIT_PATIENCE_MS), "nothing is told");
+	manager_exit_if_idle(m);
+	await_end();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -136,6 +219,10 @@ main(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, after_a_pause_its_thread_is_not_needed);
+	tcase_add_loop_test(tc, a_socket_that_is_shut_is_left_alone, 0,
+	    2 * LISTENERS);
+	tcase_add_loop_test(tc, a_socket_that_is_shut_does_not_keep_it, 0,
+	    LISTENERS);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
 }
