@@ -99,16 +99,21 @@ close_mark(struct manager *m) RUNS_ON(on_manager)
 	m->idle.mark = -1;
 }
 
-static void
+/* The moment of the next step: at once, because nobody tells of a look when
+ * nothing is watched any more. */
+static struct moment
 look(struct manager *m) RUNS_ON(on_manager)
 {
+	const struct moment now = clock_now();
+
 	close_mark(m);
 	m->idle.step = IDLE_LOOKS;
-	m->idle.limit = moment_after_ms(clock_now(), LOOK_MS);
+	m->idle.limit = moment_after_ms(now, LOOK_MS);
 	report_look(m);
+	return now;
 }
 
-static void
+static struct moment
 begin_leaving(struct manager *m) RUNS_ON(on_manager)
 {
 	const struct supervisor *s = m->config.supervisor;
@@ -126,8 +131,7 @@ begin_leaving(struct manager *m) RUNS_ON(on_manager)
 	}
 	m->idle.step = IDLE_TELLS;
 	m->idle.limit = moment_after_ms(clock_now(), TELL_MS);
-	if (m->idle.mark < 0)
-		look(m);
+	return m->idle.mark < 0 ? look(m) : m->idle.limit;
 }
 
 static void
@@ -190,8 +194,7 @@ run_staying(struct manager *m) RUNS_ON(on_manager)
 	}
 	if (!m->idle.asked && moment_before(now, limit))
 		return limit;
-	begin_leaving(m);
-	return m->idle.limit;
+	return begin_leaving(m);
 }
 
 static struct moment
@@ -199,9 +202,7 @@ run_telling(struct manager *m, bool late) RUNS_ON(on_manager)
 {
 	struct pollfd pfd = { .fd = m->idle.mark, .events = POLLIN };
 
-	if (poll(&pfd, 1, 0) > 0 || late)
-		look(m);
-	return m->idle.limit;
+	return poll(&pfd, 1, 0) > 0 || late ? look(m) : m->idle.limit;
 }
 
 static struct moment
