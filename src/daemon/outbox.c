@@ -52,7 +52,8 @@ outbox_add(struct outbox *o, struct flow *flow, struct packet *p)
 	struct flow *f = flow != NULL ? flow : &o->own;
 	struct msg *m = &p->tx.msg;
 
-	p->not_before = flow != NULL ? o->clock : o->horizon;
+	p->not_before = flow != NULL ? latest(o->clock, o->barrier)
+				     : o->horizon;
 	m->node.next = NULL;
 	if (f->first != NULL) {
 		*f->end = m;
@@ -65,6 +66,8 @@ outbox_add(struct outbox *o, struct flow *flow, struct packet *p)
 	}
 	f->end = (struct msg **)&m->node.next;
 	o->horizon = latest(o->horizon, f->last_ends);
+	if (p->barrier)
+		o->barrier = o->horizon;
 }
 
 uint32_t

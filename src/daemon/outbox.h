@@ -11,7 +11,9 @@
  * first is next.  So a flow that sends little is not kept waiting by those that
  * send much, and those get equal shares.  What belongs to no connection leaves
  * behind all that waits already: an answer to a stray packet must not overtake
- * the last frames of the connection that the phone still believes in.
+ * the last frames of the connection that the phone still believes in.  Some of
+ * that also holds back all that comes later (packet->barrier): there is no
+ * connection before the phone has been set up.
  *
  * The clock cannot help against what is already with the transport.  That is
  * kept as short as it may be without the bus ever waiting for us, by the rule of
@@ -56,6 +58,7 @@ struct outbox {
 	uint64_t clock;
 	struct flow own; /* of what belongs to no connection */
 	uint64_t horizon; /* all that waits ends before, if its turn comes */
+	uint64_t barrier; /* nothing new begins before */
 	bool stop;       /* send what there is, then end */
 
 	uint32_t limit;  /* of bytes with the transport */

@@ -46,7 +46,7 @@ packet_new(uint32_t capacity)
 	p->route = NULL;
 	p->conn = NULL;
 	p->flow = NULL;
-	p->upload = p->reply = false;
+	p->upload = p->reply = p->barrier = false;
 	p->counted = 0;
 	p->capacity = capacity;
 	p->payload_len = p->inner_len = 0;

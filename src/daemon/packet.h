@@ -37,6 +37,7 @@ struct packet {
 			       * the buffer back */
 	uint32_t counted;     /* credit of the device's writer that it holds */
 	bool reply;           /* counted in device->replies */
+	bool barrier;         /* what is posted after it leaves after it */
 	uint16_t kind;        /* the protocol's own number, for frame() */
 	uint64_t not_before;  /* on the outbox's clock; the writer's */
 	uint32_t capacity;    /* bytes at `payload` */

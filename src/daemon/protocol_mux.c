@@ -22,7 +22,8 @@
 
 /* ---- To the device ---- */
 
-/* Posts a frame of another protocol than TCP. */
+/* Posts a frame of another protocol than TCP, without which those that come after
+ * it mean nothing to the phone. */
 static int
 post_plain(struct device *d, enum mux_protocol kind, const void *payload,
     uint32_t len)
@@ -32,6 +33,7 @@ post_plain(struct device *d, enum mux_protocol kind, const void *payload,
 	if (p == NULL)
 		return -1;
 	p->kind = (uint16_t)kind;
+	p->barrier = true;
 	p->payload_len = len;
 	memcpy(packet_payload(p), payload, len);
 	packet_post(p, d);

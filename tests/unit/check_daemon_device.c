@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "daemon/packet.h"
+#include "daemon/protocol_mux.h"
 #include "device_rig.h"
 #include "unit.h"
 
@@ -105,6 +106,36 @@ START_TEST(a_device_may_be_stopped_while_it_is_asked)
 	rig_start(&r);
 	ck_assert_uint_eq(rig_phone_hears(&r).protocol, 0);
 	rig_end(&r);
+}
+END_TEST
+
+/* A phone knows no connection before it has been set up; and the first one may
+ * come while the writer still has the SETUP before it. */
+START_TEST(no_connection_overtakes_the_setup)
+{
+	struct client *c = rig_client(&r, 1);
+	const struct tcp_header syn = { .sport = 9, .dport = 7,
+		.flags = TCP_SYN };
+	struct phone_frame f;
+	struct route *route;
+
+	r.fake.may_block = true;
+	fake_set_writing(&r.fake, FAKE_BLOCKS);
+	rig_start(&r);
+	HOLDS(rig_phone_hears(&r).protocol == 0, "it does not ask");
+	phone_make_version(&f, 2, 0);
+	fake_packet(&r.fake, f.bytes, f.len);
+	rig_await(&r, MSG_DEVICE_READY);
+	route = rig_route(&r, c, 9);
+	HOLDS(mux_send_tcp(r.d, route, &syn), "no memory");
+	fake_set_writing(&r.fake, FAKE_COMPLETES);
+	r.version = 2;
+	ck_assert_uint_eq(rig_phone_hears(&r).protocol, 2);
+	ck_assert_uint_eq(rig_phone_hears(&r).flags, PHONE_SYN);
+	rig_unroute(&r, route);
+	rig_client_await_gone(c, route);
+	rig_end(&r);
+	rig_client_fini(c);
 }
 END_TEST
 
@@ -458,6 +489,7 @@ main(void)
 	tcase_add_test(tc, it_begins_anew_after_a_bad_attempt);
 	tcase_add_test(tc, a_device_may_be_stopped_before_it_is_opened);
 	tcase_add_test(tc, a_device_may_be_stopped_while_it_is_asked);
+	tcase_add_test(tc, no_connection_overtakes_the_setup);
 	tcase_add_test(tc, an_unknown_version_ends_it);
 	tcase_add_test(tc, a_phone_that_never_answers_is_asked_four_times);
 	tcase_add_loop_test(tc, a_phone_that_takes_nothing_is_given_up, 0, 2);

@@ -33,8 +33,8 @@ tear_down(void)
 }
 
 /* A frame knows whose it is by its kind, and which one by its capacity. */
-static void
-add(int flow, uint32_t len)
+static struct packet *
+frame_of(int flow, uint32_t len)
 {
 	struct packet *p = packet_new(0);
 
@@ -42,7 +42,23 @@ add(int flow, uint32_t len)
 	p->kind = (uint16_t)(flow + 1);
 	p->payload_len = len;
 	p->capacity = number++;
-	outbox_add(&o, flow < 0 ? NULL : &flows[flow], p);
+	return p;
+}
+
+static void
+add(int flow, uint32_t len)
+{
+	outbox_add(&o, flow < 0 ? NULL : &flows[flow], frame_of(flow, len));
+}
+
+/* Of no connection. */
+static void
+add_barrier(void)
+{
+	struct packet *p = frame_of(-1, 1);
+
+	p->barrier = true;
+	outbox_add(&o, NULL, p);
 }
 
 /* The next frame's flow; its length goes to that flow's account. */
@@ -157,6 +173,26 @@ START_TEST(what_belongs_to_no_connection_overtakes_nothing)
 }
 END_TEST
 
+/* Whatever waits before it, and however much of that has left. */
+START_TEST(nothing_overtakes_a_barrier)
+{
+	for (int round = 0; round < 200; round++) {
+		int before = rand() % 40, after = rand() % 40;
+
+		for (int i = 0; i < before; i++)
+			add(rand() % 5 - 1, (uint32_t)rand() % 49116);
+		add_barrier();
+		for (int n = before + 1; n > 0; n--) {
+			if (rand() % 2 != 0)
+				for (; after > 0 && rand() % 8 != 0; after--)
+					add(4 + rand() % 4, (uint32_t)rand() % 200);
+			HOLDS(next() < 4, "%d before it still wait", n);
+		}
+		tear_down();
+	}
+}
+END_TEST
+
 /* ---- The limit ---- */
 
 /* A bus that has moved all before we were back, `times` times. */
@@ -224,6 +260,7 @@ main(void)
 	tcase_add_test(tc, a_flow_that_says_little_is_next);
 	tcase_add_test(tc, shares_are_equal_by_bytes);
 	tcase_add_test(tc, what_belongs_to_no_connection_overtakes_nothing);
+	tcase_add_test(tc, nothing_overtakes_a_barrier);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("limit");
 	tcase_add_checked_fixture(tc, set_up, tear_down);
