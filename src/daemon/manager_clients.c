@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* The manager's clients: how many there may be, answers to their workers, news to
- * those that listen. */
+/* The manager's clients: how many of them and of devices' sockets there may be,
+ * answers to their workers, news to those that listen. */
 
 #include <dirent.h>
 #include <stdio.h>
@@ -16,10 +16,10 @@
 /*
  * Descriptors that clients leave for phones, admins and pair records: an eighth
  * of what there is, a thousand at most.  Clients are strangers, who must not be
- * able to keep a phone from being opened.
+ * able to keep a phone from being opened; and so are devices that open sockets.
  */
 #define RESERVE_MAX 1024
-#define CLIENT_DESCRIPTORS 2 /* its socket, and its worker's waker */
+#define CLIENT_DESCRIPTORS 2 /* a socket, and its worker's waker */
 
 /* Descriptors that are open already: the daemon's own, and whatever it was
  * started with.  0 when the system does not tell. */
@@ -60,7 +60,29 @@ clients_init(struct manager *m)
 bool
 clients_have_room(struct manager *m)
 {
-	return m->client_count < m->client_limit;
+	return m->client_count + m->socket_count < m->client_limit;
+}
+
+void
+clients_note_room(struct manager *m)
+{
+	if (!m->told_full && !clients_have_room(m)) {
+		m->told_full = true;
+		log_warning("%u clients and %u sockets of devices are there, "
+		    "no more are let in: the other descriptors are for "
+		    "phones; raise the limit of open files if that stays so",
+		    m->client_count, m->socket_count);
+	}
+}
+
+void
+clients_left_room(struct manager *m)
+{
+	if (m->client_count + m->socket_count < m->client_limit / 2)
+		m->told_full = false;
+	m->accept_again = (struct moment){ 0 };
+	workers_park(m);
+	workers_watch(m);
 }
 
 bool
@@ -95,16 +117,6 @@ unlist_client(struct manager *m, struct client *c) RUNS_ON(on_manager)
 	m->client_count--;
 }
 
-static void
-note_full(struct manager *m) RUNS_ON(on_manager)
-{
-	if (!m->told_full)
-		log_warning("%u clients are there, no more are let in: the "
-		    "other descriptors are for phones; raise the limit of "
-		    "open files if that stays so", m->client_count);
-	m->told_full = true;
-}
-
 bool
 clients_came(struct manager *m, struct worker *w, int fd, bool admin)
 {
@@ -118,8 +130,8 @@ clients_came(struct manager *m, struct worker *w, int fd, bool admin)
 	c->phase = admin ? CLIENT_PHASE_ADMIN : CLIENT_PHASE_COMMAND;
 	list_client(m, c);
 	mailbox_post(&w->box, &c->serve_msg);
-	if (!admin && !clients_have_room(m))
-		note_full(m);
+	if (!admin)
+		clients_note_room(m);
 	return true;
 }
 
@@ -339,11 +351,7 @@ clients_ended(struct manager *m, struct client *c)
 {
 	disconnect(c);
 	unlist_client(m, c);
-	if (m->client_count < m->client_limit / 2)
-		m->told_full = false;
-	m->accept_again = (struct moment){ 0 };
-	workers_park(m);
-	workers_watch(m);
+	clients_left_room(m);
 	client_put(c);
 }
 

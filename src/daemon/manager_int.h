@@ -94,7 +94,7 @@ struct manager {
 
 	struct client *clients OWNED_BY(on_manager);
 	uint32_t client_count OWNED_BY(on_manager);
-	uint32_t client_limit; /* so many are accepted; constant */
+	uint32_t client_limit; /* of them and of sockets; constant */
 	bool told_full OWNED_BY(on_manager);
 	uint32_t last_client_number OWNED_BY(on_manager);
 	/* Where workers wait: at the listeners, and last the control socket. */
@@ -157,8 +157,13 @@ void devices_fini(struct manager *m) RUNS_ON(on_manager);
 
 /* Before the thread starts. */
 void clients_init(struct manager *m);
-/* Ordinary clients are let in.  Admins always are, to see why others are not. */
+/* Ordinary clients are let in, and sockets of devices.  Admins always are, to see
+ * why others are not. */
 bool clients_have_room(struct manager *m) RUNS_ON(on_manager);
+/* One more is there: the log says when it was the last. */
+void clients_note_room(struct manager *m) RUNS_ON(on_manager);
+/* One is there no more, and its worker is free: others are let in. */
+void clients_left_room(struct manager *m) RUNS_ON(on_manager);
 /* Clients that are at something else than listening. */
 bool clients_any_busy(struct manager *m) RUNS_ON(on_manager);
 /* A client has come, and is given to that worker.  False when memory has run

@@ -43,13 +43,20 @@ give_back(struct scm_conn *c)
 	scm_conn_put(c);
 }
 
+static bool
+find_worker(struct manager *m) RUNS_ON(on_manager)
+{
+	errno = EMFILE;
+	return clients_have_room(m) && workers_make(m);
+}
+
 void
 sockets_opened(struct manager *m, struct scm_conn *c)
 {
 	static struct log_limit limit;
 	char more[LOG_LIMIT_MAX];
 
-	if (m->quitting || !workers_make(m)) {
+	if (m->quitting || !find_worker(m)) {
 		if (!m->quitting && log_limit_pass(&limit, more) != NULL)
 			log_warning("%s: no worker for its socket %u: %s%s",
 			    c->device->name, c->open.sock, strerror(errno),
@@ -58,6 +65,7 @@ sockets_opened(struct manager *m, struct scm_conn *c)
 		return;
 	}
 	list_socket(m, c);
+	clients_note_room(m);
 	workers_give(m, &c->serve_msg);
 }
 
@@ -65,7 +73,7 @@ void
 sockets_ended(struct manager *m, struct scm_conn *c)
 {
 	unlist_socket(m, c);
-	workers_park(m);
+	clients_left_room(m);
 	scm_conn_put(c);
 }
 

@@ -120,10 +120,13 @@ open_socket(struct device *d, const struct scm_event *e) RUNS_ON(on_reader)
 {
 	struct scm_state *s = d->scm_state;
 	struct scm_conn *c = scm_conn_new(d, e->slot, &e->message);
+	static struct log_limit limit;
+	char more[LOG_LIMIT_MAX];
 
 	if (c == NULL) {
-		log_error("%s: no memory for its socket %u", d->name,
-		    e->message.sock);
+		if (log_limit_pass(&limit, more) != NULL)
+			log_error("%s: no memory for its socket %u%s", d->name,
+			    e->message.sock, more);
 		refuse(d, e->slot, &e->message, SCM_ENOMEM);
 		return;
 	}

@@ -58,6 +58,8 @@ make_descriptor(struct scm_conn *c, const struct scm_action *a)
 {
 	const int family = a->family == SCM_INET6 ? AF_INET6 : AF_INET;
 	const int type = a->datagram ? SOCK_DGRAM : SOCK_STREAM;
+	static struct log_limit limit;
+	char more[LOG_LIMIT_MAX];
 	int error = 0;
 
 	close_descriptor(c, false);
@@ -65,8 +67,10 @@ make_descriptor(struct scm_conn *c, const struct scm_action *a)
 	    a->datagram ? IPPROTO_UDP : IPPROTO_TCP);
 	if (c->fd < 0) {
 		error = errno;
-		log_warning("%s: no descriptor for socket %u: %s",
-		    c->device->name, c->open.sock, strerror(error));
+		if (log_limit_pass(&limit, more) != NULL)
+			log_warning("%s: no descriptor for socket %u: %s%s",
+			    c->device->name, c->open.sock, strerror(error),
+			    more);
 	}
 	scm_socket_made(&c->socket, error);
 }

@@ -155,6 +155,68 @@ START_TEST(after_a_pause_its_thread_is_not_needed) ROLE_UNCHECKED
 }
 END_TEST
 
+/* ---- Sockets of devices ---- */
+
+static struct device *device;
+
+/* No more of it than the manager looks at. */
+static struct scm_conn *
+socket_of_device(void)
+{
+	struct scm_conn *c = calloc(1, sizeof *c);
+
+	device = calloc(1, sizeof *device);
+	HOLDS(c != NULL && device != NULL, "no memory");
+	mailbox_init(&device->reader_box, NULL, NULL);
+	mailbox_init(&c->box, NULL, NULL);
+	ref_init(&c->refs);
+	c->device = device;
+	c->unserved_msg.type = MSG_SCM_UNSERVED;
+	return c;
+}
+
+/* They have no more descriptors than clients have, and these not what they
+ * have. */
+START_TEST(sockets_and_clients_share_the_descriptors) ROLE_UNCHECKED
+{
+	struct scm_conn *c = socket_of_device();
+
+	m->client_limit = 2;
+	ck_assert_int_eq(workers_run(m).ns, MOMENT_NEVER.ns);
+	m->client_count = m->socket_count = 1;
+	HOLDS(!clients_have_room(m), "a socket counts nothing");
+	sockets_opened(m, c);
+	HOLDS(mailbox_take(&device->reader_box) == &c->unserved_msg,
+	    "it gets a worker");
+	ck_assert_uint_eq(m->socket_count, 1);
+	workers_fini(m);
+	free(c);
+	free(device);
+}
+END_TEST
+
+/* Who waits for a descriptor gets that of a socket, too. */
+START_TEST(a_socket_that_ends_makes_room) ROLE_UNCHECKED
+{
+	struct scm_conn *c = socket_of_device();
+
+	m->client_limit = m->client_count = 1;
+	m->socket_count = 1;
+	m->sockets = scm_conn_get(c);
+	c->prev_next = &m->sockets;
+	workers_run(m);
+	HOLDS(!m->entrances[0].watched, "somebody is let in");
+	m->client_count = 0;
+	sockets_ended(m, c);
+	HOLDS(m->entrances[0].watched, "nobody is let in");
+	ck_assert_uint_eq(m->socket_count, 0);
+	m->parked_count--; /* it had no worker */
+	workers_fini(m);
+	free(c);
+	free(device);
+}
+END_TEST
+
 /* ---- Sockets that are shut ---- */
 
 /* A question that gets an answer. */
@@ -219,6 +281,8 @@ main(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, after_a_pause_its_thread_is_not_needed);
+	tcase_add_test(tc, sockets_and_clients_share_the_descriptors);
+	tcase_add_test(tc, a_socket_that_ends_makes_room);
 	tcase_add_loop_test(tc, a_socket_that_is_shut_is_left_alone, 0,
 	    2 * LISTENERS);
 	tcase_add_loop_test(tc, a_socket_that_is_shut_does_not_keep_it, 0,
