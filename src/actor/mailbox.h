@@ -5,16 +5,14 @@
 /*
  * A mailbox: a queue of messages and the way to wake its one consumer.
  *
- * Most actors sleep in poll(), on a waker's descriptor beside their sockets.
- * A device's reader sleeps inside its transport and brings a wake function of
- * its own.
+ * Most actors sleep on a waker.  One that sleeps inside something else brings a
+ * wake function of its own.
  */
 
-#include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "actor/queue.h"
+#include "actor/waker.h"
 
 /* The head of every message; what follows it is told by `type` (the owner of
  * the mailbox has a catalogue). */
@@ -28,28 +26,6 @@ msg_next(const struct msg *m)
 {
 	return (struct msg *)m->node.next;
 }
-
-/*
- * A descriptor that becomes readable when somebody wakes it.  Counted, because
- * a producer may still hold it when its owner has gone; a late wake-up is then
- * harmless.
- */
-struct waker {
-	_Atomic uint32_t refs;
-	int read_fd;
-	int write_fd; /* equal to read_fd where the system has eventfd */
-};
-
-/* NULL when descriptors or memory have run out (errno). */
-struct waker *waker_new(void);
-struct waker *waker_get(struct waker *w);
-void waker_put(struct waker *w);
-void waker_wake(struct waker *w);
-/* Makes the descriptor unreadable again.  The consumer's thread. */
-void waker_clear(struct waker *w);
-/* Waits until somebody wakes it, and clears it; false when `timeout_ms` (-1:
- * none) have passed.  The consumer's thread. */
-bool waker_wait(struct waker *w, int timeout_ms);
 
 typedef void mailbox_wake(void *arg);
 

@@ -16,6 +16,7 @@ struct moment {
 };
 
 #define MOMENT_NEVER ((struct moment){ INT64_MAX })
+#define MOMENT_PAST ((struct moment){ 0 })
 
 static inline struct moment
 clock_now(void)

@@ -260,7 +260,7 @@ watch(struct client *c, uint32_t tag) RUNS_ON(on_worker)
 		}
 		if (c->stopped)
 			break;
-		client_wait(c, POLLIN, -1, &revents);
+		client_wait(c, POLLIN, MOMENT_NEVER, &revents);
 		alive = revents == 0;
 	}
 }

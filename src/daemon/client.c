@@ -234,27 +234,27 @@ client_ask(struct client *c)
 
 /* Waits on the waker, and on the socket unless told otherwise. */
 static void
-poll_both(struct client *c, int events, int timeout_ms, short *revents)
+wait_for_both(struct client *c, int events, struct moment until,
+    short *revents)
 {
-	struct pollfd pfd[2] = {
-		{ .fd = c->waker->read_fd, .events = POLLIN },
-		{ .fd = c->fd, .events = (short)events },
-	};
+	struct pollfd pfd[2] = { [1] = { .fd = c->fd,
+		.events = (short)events } };
 
-	*revents = 0;
-	if (poll(pfd, events == CLIENT_NO_SOCKET ? 1 : 2, timeout_ms) <= 0)
-		return;
-	if (pfd[0].revents != 0)
-		waker_clear(c->waker);
+	if (events == CLIENT_NO_SOCKET)
+		waker_wait_until(c->waker, until);
+	else
+		waker_poll(c->waker, pfd, 2,
+		    moment_poll_timeout(clock_now(), until));
 	*revents = pfd[1].revents;
 }
 
 void
-client_wait(struct client *c, int events, int timeout_ms, short *revents)
+client_wait(struct client *c, int events, struct moment until,
+    short *revents)
 {
 	if (c->put_by != NULL || !mailbox_idle(&c->box))
-		timeout_ms = 0;
-	poll_both(c, events, timeout_ms, revents);
+		until = MOMENT_PAST;
+	wait_for_both(c, events, until, revents);
 }
 
 void
@@ -262,15 +262,14 @@ client_wait_lending(struct client *c, int events, struct moment until,
     short *revents)
 {
 	const bool sleep = c->put_by == NULL && mailbox_idle(&c->box);
-	int timeout_ms = 0;
 
 	if (c->watch != NULL)
 		events = CLIENT_NO_SOCKET;
-	if (sleep) {
-		timeout_ms = moment_poll_timeout(clock_now(), until);
+	if (sleep)
 		baton_lay_down(&c->baton);
-	}
-	poll_both(c, events, timeout_ms, revents);
+	else
+		until = MOMENT_PAST;
+	wait_for_both(c, events, until, revents);
 	if (sleep)
 		baton_take_up(&c->baton, c->waker);
 }
@@ -283,14 +282,12 @@ client_wait_socket(struct client *c, short events, struct moment deadline)
 	short revents = 0;
 
 	while (!c->stopped) {
-		const int left = moment_poll_timeout(clock_now(), deadline);
-
 		take_messages(c);
-		if (left == 0 || c->stopped)
+		if (c->stopped || !moment_before(clock_now(), deadline))
 			return false;
 		/* What has been put by can wait until this is done. */
 		if (mailbox_idle(&c->box))
-			poll_both(c, events, left, &revents);
+			wait_for_both(c, events, deadline, &revents);
 		if (revents != 0)
 			return true;
 	}

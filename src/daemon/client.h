@@ -143,17 +143,16 @@ void client_close_box(struct client *c) RUNS_ON(on_worker);
 struct msg *client_next_message(struct client *c) RUNS_ON(on_worker);
 
 /*
- * Waits for a message, for the time, or for the socket: `events` as in poll()
+ * Waits for a message, for the moment, or for the socket: `events` as in poll()
  * (0: its hang-up only), or CLIENT_NO_SOCKET.  *revents is what the socket
  * reported.
  */
 #define CLIENT_NO_SOCKET (-1)
-void client_wait(struct client *c, int events, int timeout_ms, short *revents)
-    RUNS_ON(on_worker);
+void client_wait(struct client *c, int events, struct moment until,
+    short *revents) RUNS_ON(on_worker);
 
-/* The same, until a moment, and with the baton laid down meanwhile: others may
- * act as the worker.  While pollers watch the socket (c->watch) they tell of
- * it. */
+/* The same, and with the baton laid down meanwhile: others may act as the
+ * worker.  While pollers watch the socket (c->watch) they tell of it. */
 void client_wait_lending(struct client *c, int events, struct moment until,
     short *revents) RUNS_ON(on_worker);
 

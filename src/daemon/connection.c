@@ -103,20 +103,20 @@ shake_hands(struct client *c) RUNS_ON(on_worker)
 		return false;
 	while (conn->stream.state == STREAM_SYN_SENT && !c->stopped) {
 		struct msg *m = client_next_message(c);
-		const int left = moment_poll_timeout(clock_now(), deadline);
+		const bool late = !moment_before(clock_now(), deadline);
 		short revents = 0;
 
 		if (m != NULL) {
 			relay_take_message(c, m);
 			continue;
 		}
-		if (left == 0)
+		if (late)
 			log_warning("%s: %s does not answer a connection to "
 			    "port %u", client_name(c), conn->device->name,
 			    conn->stream.dport);
 		else
-			client_wait(c, 0, left, &revents);
-		if (left == 0 || (revents & (POLLHUP | POLLERR)) != 0)
+			client_wait(c, 0, deadline, &revents);
+		if (late || (revents & (POLLHUP | POLLERR)) != 0)
 			return false;
 	}
 	return conn->stream.state == STREAM_OPEN;
@@ -412,7 +412,8 @@ await_unrouted(struct client *c) RUNS_ON(on_worker)
 		if (m != NULL)
 			relay_take_message(c, m);
 		else
-			client_wait(c, CLIENT_NO_SOCKET, -1, &revents);
+			client_wait(c, CLIENT_NO_SOCKET, MOMENT_NEVER,
+			    &revents);
 	}
 }
 

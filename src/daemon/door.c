@@ -208,7 +208,7 @@ door_new(const int *sockets, size_t count)
 		return NULL;
 	d->count = count;
 	d->sockets = calloc(count + 1, sizeof d->sockets[0]);
-	d->news = waker_new();
+	d->news = waker_new_polled();
 #ifdef DOOR_EPOLL
 	d->epoll_fd = -1;
 #endif

@@ -103,7 +103,7 @@ listener_serve(struct client *c, uint32_t tag, const struct client_info *info)
 		}
 		if (c->stopped)
 			break;
-		client_wait(c, POLLIN, -1, &revents);
+		client_wait(c, POLLIN, MOMENT_NEVER, &revents);
 		if (revents != 0)
 			alive = take_command(c);
 	}

@@ -65,7 +65,7 @@ manager_new(const struct manager_config *config, struct cause *why)
 	struct manager *m = calloc(1, sizeof *m);
 
 	if (m != NULL) {
-		m->waker = waker_new();
+		m->waker = waker_new_polled();
 		m->monitors =
 		    calloc(config->source_count + 1, sizeof m->monitors[0]);
 		m->watches =

@@ -321,16 +321,12 @@ wait_for_work(struct scm_conn *c, struct waker *waker) RUNS_ON(on_worker)
 	struct moment until = scm_socket_due(&c->socket);
 	const short events = wanted_events(c, &until);
 	struct pollfd pfd[2] = {
-		{ .fd = waker->read_fd, .events = POLLIN },
-		{ .fd = events != 0 ? c->fd : -1, .events = events },
+		[1] = { .fd = events != 0 ? c->fd : -1, .events = events },
 	};
 
 	if (!mailbox_idle(&c->box))
-		until = (struct moment){ 0 };
-	if (poll(pfd, 2, moment_poll_timeout(clock_now(), until)) <= 0)
-		return 0;
-	if (pfd[0].revents != 0)
-		waker_clear(waker);
+		until = MOMENT_PAST;
+	waker_poll(waker, pfd, 2, moment_poll_timeout(clock_now(), until));
 	return pfd[1].revents;
 }
 

@@ -164,7 +164,7 @@ admit(void *arg, const struct sockaddr *peer, socklen_t len)
 static int
 start(struct exporter *x, struct cause *why)
 {
-	x->waker = waker_new();
+	x->waker = waker_new_polled();
 	if (x->waker == NULL)
 		return cause_set(why, "cannot wait for events: %s",
 		    strerror(errno));

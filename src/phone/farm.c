@@ -178,7 +178,7 @@ int
 farm_start(struct farm *f, const struct options *o, struct cause *why)
 {
 	pattern_init();
-	f->waker = waker_new();
+	f->waker = waker_new_polled();
 	if (f->waker == NULL)
 		return cause_set(why, "cannot wait for events: %s",
 		    strerror(errno));

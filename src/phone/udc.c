@@ -216,7 +216,7 @@ open_function(struct udc *u, const struct desc_device *d, struct cause *why)
 static int
 open_all(struct udc *u, const struct desc_profile *p, struct cause *why)
 {
-	u->waker = waker_new();
+	u->waker = waker_new_polled();
 	if (u->waker == NULL || aio_open(4 * UDC_TRANSFERS, &u->aio) < 0)
 		return cause_set(why,
 		    "--gadget: cannot prepare for transfers: %s",

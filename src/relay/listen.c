@@ -233,7 +233,7 @@ loop_init(struct loop *l, const struct relay_options *o,
 	l->pairs.linger_ms = o->linger_ms;
 	l->most = most_connections(o->port_count);
 	l->pairs.poller = poller_new();
-	l->waker = waker_new();
+	l->waker = waker_new_polled();
 	if (l->pairs.poller == NULL || l->waker == NULL)
 		return cause_set(why, "cannot start: %s", strerror(errno));
 	mailbox_init_waker(&l->results, l->waker);

@@ -573,7 +573,7 @@ usb_source_usbip_new(const char *address, struct cause *why)
 	struct usbip_source *s = calloc(1, sizeof *s);
 	char text[SOCK_ADDR_TEXT_MAX];
 
-	if (s == NULL || (s->waker = waker_new()) == NULL) {
+	if (s == NULL || (s->waker = waker_new_polled()) == NULL) {
 		free(s);
 		cause_set(why, "no memory or descriptors for the USB/IP "
 		    "server %s", address);

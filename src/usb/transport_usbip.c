@@ -456,7 +456,7 @@ transport_usbip_open(struct usbip_source *source,
 	int fd;
 
 	if (t != NULL)
-		t->waker = waker_new();
+		t->waker = waker_new_polled();
 	if (t == NULL || t->waker == NULL) {
 		free(t);
 		cause_set(why, "no memory or descriptors for %s", busid);

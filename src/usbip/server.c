@@ -471,7 +471,7 @@ usbip_server_new(struct cause *why)
 	struct usbip_server *s = calloc(1, sizeof *s);
 	int error;
 
-	if (s == NULL || (s->waker = waker_new()) == NULL) {
+	if (s == NULL || (s->waker = waker_new_polled()) == NULL) {
 		cause_set(why, "USB/IP server: %s", strerror(errno));
 		free(s);
 		return NULL;

@@ -28,7 +28,7 @@ import_new(struct server_registry *registry, struct mailbox *server,
 
 	if (im == NULL)
 		return NULL;
-	im->waker = waker_new();
+	im->waker = waker_new_polled();
 	if (im->waker == NULL) {
 		free(im);
 		return NULL;

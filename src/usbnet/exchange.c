@@ -143,7 +143,7 @@ int
 un_link_control(struct un_link *l, uint8_t request_type, uint8_t request,
     uint16_t value, uint16_t index, void *data, uint16_t length)
 {
-	struct exchange x = { .link = l, .waker = waker_new() };
+	struct exchange x = { .link = l, .waker = waker_new_polled() };
 	struct writer w = writer_over(x.urb.setup, sizeof x.urb.setup);
 
 	if (x.waker == NULL)
@@ -232,7 +232,7 @@ await_orphans(struct un_link *l)
 
 	if (!has_flying_orphan(l))
 		return;
-	waker = waker_new();
+	waker = waker_new_polled();
 	attend(l, true);
 	l->ops->flush(l);
 	while (waker != NULL && has_flying_orphan(l) &&

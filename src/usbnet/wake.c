@@ -38,7 +38,7 @@ init_condition(pthread_cond_t *cond)
 int
 un_events_init(struct libusb_context *ctx)
 {
-	ctx->waker = waker_new();
+	ctx->waker = waker_new_polled();
 	if (ctx->waker == NULL)
 		return -1;
 	ctx->timer_fd = open_timer();

@@ -40,7 +40,7 @@ open_new(struct unit *u, const struct usbip_device_entry *e, struct waker *w)
 	if (o == NULL)
 		return NULL;
 	o->unit = u;
-	o->other = waker_new();
+	o->other = waker_new_polled();
 	queue_init(&o->done);
 	atomic_init(&o->attending, 0);
 	if (o->other != NULL)

@@ -30,13 +30,11 @@ runner_init(struct runner *r, unsigned number)
 	snprintf(r->name, sizeof r->name, "virtual-%u", number);
 	r->woken_end = &r->woken;
 	pthread_mutex_init(&r->life, NULL);
-	nap_init(&r->nap);
 }
 
 void
 runner_fini(struct runner *r)
 {
-	nap_fini(&r->nap);
 	pthread_mutex_destroy(&r->life);
 }
 
@@ -287,22 +285,10 @@ static void
 sleep_until(struct runner *r, struct moment until)
 {
 	counter_add(&r->sleeps, 1);
-	if (r->waker != NULL)
+	if (r->pollfds != NULL)
 		poll_until(r, until);
 	else
-		nap_wait(&r->nap, until);
-}
-
-/* The mailbox's. */
-static void
-wake(void *arg)
-{
-	struct runner *r = arg;
-
-	if (r->waker != NULL)
-		waker_wake(r->waker);
-	else
-		nap_call(&r->nap);
+		waker_wait_until(r->waker, until);
 }
 
 void
@@ -352,27 +338,27 @@ count_descriptors(const struct runner *r)
 
 /* 0, or an errno value. */
 static int
-prepare_poll(struct runner *r)
+prepare_sleep(struct runner *r)
 {
 	const size_t n = count_descriptors(r);
 
-	if (n == 0)
-		return 0;
-	r->pollfds = calloc(1 + n, sizeof *r->pollfds);
-	if (r->pollfds == NULL)
-		return ENOMEM;
-	r->waker = waker_new();
+	if (n > 0) {
+		r->pollfds = calloc(1 + n, sizeof *r->pollfds);
+		if (r->pollfds == NULL)
+			return ENOMEM;
+	}
+	r->waker = n > 0 ? waker_new_polled() : waker_new();
 	return r->waker != NULL ? 0 : errno;
 }
 
 int
 runner_start(struct runner *r)
 {
-	int error = prepare_poll(r);
+	int error = prepare_sleep(r);
 
 	if (error != 0)
 		return error;
-	mailbox_init(&r->box, wake, r);
+	mailbox_init_waker(&r->box, r->waker);
 	atomic_store(&r->looking, false);
 	/* Whatever has become due meanwhile. */
 	for (struct unit *u = r->units; u != NULL; u = u->next)

@@ -15,7 +15,6 @@
 #include "actor/mailbox.h"
 #include "actor/thread.h"
 #include "base/clock.h"
-#include "virtual/nap.h"
 
 struct pollfd;
 struct unit;
@@ -29,9 +28,8 @@ struct runner {
 	char name[16];
 	struct mailbox box;
 	struct unit *units;
-	/* Where it sleeps; or, when there are kinds that have descriptors, what
-	 * it polls: the waker first. */
-	struct nap nap;
+	/* Where it sleeps; and when there are kinds that have descriptors, what
+	 * it polls, the waker first. */
 	struct waker *waker;
 	struct pollfd *pollfds;
 	struct msg quit, look;

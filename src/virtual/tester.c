@@ -107,7 +107,7 @@ tester_start(struct world *w, const char *path, struct cause *why)
 	if (t == NULL)
 		return cause_set(why, "out of memory");
 	t->world = w;
-	t->waker = waker_new();
+	t->waker = waker_new_polled();
 	t->responder = t->waker != NULL
 	    ? responder_open(path, CONTROL_CLIENTS_MAX, &ops, t, why)
 	    : NULL;

@@ -100,7 +100,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		return 0;
 	piece = bytes[0] == 0 ? len : bytes[0];
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
-	waker = waker_new();
+	waker = waker_new_polled();
 	MUST(waker != NULL);
 	importer_init(&imp, fds[0], 0x30005, waker);
 	submit_all();

@@ -11,6 +11,7 @@
 #include "actor/baton.c"
 #include "actor/mailbox.c"
 #include "actor/queue.c"
+#include "actor/waker.c"
 
 #include "actor/thread.h"
 

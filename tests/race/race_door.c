@@ -91,7 +91,7 @@ main(void)
 	taken = waker_new();
 	MUST(taken != NULL);
 	for (int i = 0; i < SOCKETS; i++) {
-		sockets[i] = waker_new();
+		sockets[i] = waker_new_polled();
 		MUST(sockets[i] != NULL);
 		fds[i] = sockets[i]->read_fd;
 	}

@@ -101,7 +101,7 @@ watch(void *arg)
 {
 	struct watcher *me = arg;
 	struct watched w = { .told_waker = waker_new() };
-	struct waker *fd = waker_new();
+	struct waker *fd = waker_new_polled();
 
 	race_seed(me->seed);
 	MUST(w.told_waker != NULL && fd != NULL);

@@ -2,14 +2,10 @@
 
 /* Queues and mailboxes, step by step; tests/race runs them from many threads. */
 
-#include <errno.h>
-#include <poll.h>
 #include <pthread.h>
-#include <unistd.h>
 
 #include "actor/mailbox.h"
 #include "actor/queue.h"
-#include "base/clock.h"
 #include "unit.h"
 
 /* ---- Queues ---- */
@@ -187,71 +183,6 @@ START_TEST(a_mailbox_wakes_once_per_batch)
 }
 END_TEST
 
-static bool
-is_readable(const struct waker *w)
-{
-	struct pollfd pfd = { .fd = w->read_fd, .events = POLLIN };
-
-	return poll(&pfd, 1, 0) == 1;
-}
-
-START_TEST(a_waker_is_readable_from_wake_to_clear)
-{
-	struct waker *w = waker_new();
-
-	ck_assert_ptr_nonnull(w);
-	ck_assert(!is_readable(w));
-	/* More wake-ups than a pipe would hold are one. */
-	for (int i = 0; i < 100000; i++)
-		waker_wake(w);
-	ck_assert(is_readable(w));
-	waker_clear(w);
-	ck_assert(!is_readable(w));
-	waker_clear(w);
-	errno = EXDEV;
-	waker_wake(w);
-	waker_clear(w);
-	waker_clear(w);
-	ck_assert_int_eq(errno, EXDEV);
-	waker_put(w);
-}
-END_TEST
-
-START_TEST(waiting_for_a_waker_ends_in_time)
-{
-	struct waker *w = waker_new();
-	struct moment begun = clock_now();
-
-	ck_assert(!waker_wait(w, 0));
-	ck_assert(!waker_wait(w, 50));
-	ck_assert_int_ge(moment_ms_between(begun, clock_now()), 50);
-	waker_wake(w);
-	begun = clock_now();
-	ck_assert(waker_wait(w, UNIT_PATIENCE_MS));
-	ck_assert(!is_readable(w));
-	waker_wake(w);
-	ck_assert(waker_wait(w, -1));
-	ck_assert_int_lt(moment_ms_between(begun, clock_now()),
-	    UNIT_PATIENCE_MS);
-	waker_put(w);
-}
-END_TEST
-
-START_TEST(the_last_reference_closes_a_waker)
-{
-	struct waker *w = waker_new();
-	const int fd = w->read_fd;
-
-	ck_assert_ptr_eq(waker_get(w), w);
-	waker_put(w);
-	waker_wake(w); /* late, and harmless */
-	ck_assert(is_readable(w));
-	waker_put(w);
-	ck_assert_int_eq(close(fd), -1);
-	ck_assert_int_eq(errno, EBADF);
-}
-END_TEST
-
 static void *
 post_late(void *arg)
 {
@@ -296,9 +227,6 @@ main(void)
 	suite_add_tcase(s, tc);
 	tc = tcase_create("mailbox");
 	tcase_add_test(tc, a_mailbox_wakes_once_per_batch);
-	tcase_add_test(tc, a_waker_is_readable_from_wake_to_clear);
-	tcase_add_test(tc, waiting_for_a_waker_ends_in_time);
-	tcase_add_test(tc, the_last_reference_closes_a_waker);
 	tcase_add_test(tc, who_waits_for_a_mailbox_gets_what_comes);
 	suite_add_tcase(s, tc);
 	return unit_run(s);

@@ -141,7 +141,7 @@ client_has_ended_sending(void) ROLE_UNCHECKED
 START_TEST(the_end_behind_the_last_bytes_is_seen)
 {
 	struct hold h = { waker_new(), waker_new() };
-	struct waker *bell = waker_new();
+	struct waker *bell = waker_new_polled();
 	struct poller *p = poller_new(1);
 	struct poller_watch *w;
 

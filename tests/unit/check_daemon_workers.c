@@ -3,6 +3,7 @@
 /* Clients that cannot be let in: want of descriptors, and sockets that somebody
  * else has shut down. */
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,22 +134,39 @@ leave_no_descriptor(bool none)
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &now), 0);
 }
 
+/* A worker has seen a client, and hears what comes of it. */
+static void
+answer_knock(void) ROLE_UNCHECKED
+{
+	struct msg *knock = mailbox_wait(&m->box, m->waker);
+
+	ck_assert_int_eq(knock->type, MSG_KNOCK);
+	workers_knock(m, (struct worker *)((char *)knock -
+	    offsetof(struct worker, knock_msg)));
+}
+
 /* Others act for the manager again as soon as the pause is over, not only when
  * somebody has come. */
 START_TEST(after_a_pause_its_thread_is_not_needed) ROLE_UNCHECKED
 {
-	struct moment next;
+	struct moment next = workers_run(m);
+	struct cause why;
+	const int fd = sock_connect(&where[0], UNIT_PATIENCE_MS, &why);
 
+	HOLDS(fd >= 0, "%s", why.text);
+	HOLDS(next.ns == MOMENT_NEVER.ns, "it waits for something");
 	leave_no_descriptor(true);
 	for (int i = 0; i < 3; i++) {
+		answer_knock();
 		next = workers_run(m);
 		HOLDS(next.ns != MOMENT_NEVER.ns, "no pause");
 		HOLDS(workers_need_own_thread(m), "nobody ends the pause");
-		waker_wait(ended, moment_poll_timeout(clock_now(), next));
+		waker_wait_until(ended, next);
+		next = workers_run(m);
 	}
 	ck_assert_uint_eq(tellings, 1); /* of all three */
 	leave_no_descriptor(false);
-	next = workers_run(m);
+	close(fd);
 	HOLDS(next.ns == MOMENT_NEVER.ns, "it waits for something");
 	HOLDS(!workers_need_own_thread(m), "it is not lent");
 	workers_fini(m);

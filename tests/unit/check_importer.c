@@ -41,7 +41,7 @@ setup(void)
 	fd = importer_attach(&addr, "3-1", 5000, &entry, &status, &why);
 	RIG_CHECK(fd >= 0, "%s", why.text);
 	RIG_EQ(entry.address, 5);
-	waker = waker_new();
+	waker = waker_new_polled();
 	importer_init(&imp, fd, usbip_devid(entry.bus, entry.address), waker);
 }
 

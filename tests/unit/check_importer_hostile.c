@@ -26,7 +26,7 @@ setup(void)
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-	waker = waker_new();
+	waker = waker_new_polled();
 	importer_init(&imp, fds[0], 0x30005, waker);
 	peer = fds[1];
 }

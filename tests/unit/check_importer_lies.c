@@ -90,7 +90,7 @@ static void
 setup(void)
 {
 	log_set_level(LOG_LEVEL_ERROR);
-	waker = waker_new();
+	waker = waker_new_polled();
 	side_open(&liar);
 	side_open(&honest);
 	submit(&liar, &urbs[IN], 0x81, DATA);

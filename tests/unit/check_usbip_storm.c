@@ -42,7 +42,7 @@ setup(void)
 	fd = importer_attach(&addr, "3-1", UNIT_PATIENCE_MS, &entry, &status,
 	    &why);
 	RIG_CHECK(fd >= 0, "%s", why.text);
-	waker = waker_new();
+	waker = waker_new_polled();
 	importer_init(&imp, fd, usbip_devid(entry.bus, entry.address), waker);
 }
 
