@@ -19,7 +19,9 @@
  * able to keep a phone from being opened; and so are devices that open sockets.
  */
 #define RESERVE_MAX 1024
-#define CLIENT_DESCRIPTORS 2 /* a socket, and its worker's waker */
+/* A socket, and what its worker's waker is lent while it polls.  A client that is
+ * connected leaves that to pollers, so there may be many of those. */
+#define DESCRIPTORS_EACH 2
 
 /* Descriptors that are open already: the daemon's own, and whatever it was
  * started with.  0 when the system does not tell. */
@@ -43,7 +45,7 @@ clients_init(struct manager *m)
 	struct rlimit files;
 	rlim_t taken;
 
-	m->client_limit = UINT32_MAX;
+	m->descriptor_limit = UINT32_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0 ||
 	    files.rlim_cur == RLIM_INFINITY)
 		return;
@@ -51,16 +53,25 @@ clients_init(struct manager *m)
 	    (files.rlim_cur / 8 < RESERVE_MAX ? files.rlim_cur / 8
 					      : RESERVE_MAX);
 	if (taken >= files.rlim_cur)
-		m->client_limit = 1; /* somebody must be told something */
-	else if ((files.rlim_cur - taken) / CLIENT_DESCRIPTORS < UINT32_MAX)
-		m->client_limit = (uint32_t)((files.rlim_cur - taken) /
-		    CLIENT_DESCRIPTORS);
+		m->descriptor_limit = 0;
+	else if (files.rlim_cur - taken < UINT32_MAX)
+		m->descriptor_limit = (uint32_t)(files.rlim_cur - taken);
 }
 
+static uint32_t
+descriptors_taken(struct manager *m) RUNS_ON(on_manager)
+{
+	return (m->client_count + m->socket_count) * DESCRIPTORS_EACH -
+	    (m->config.poller != NULL ? m->connected_count : 0);
+}
+
+/* Somebody must be told something, however few descriptors there are. */
 bool
 clients_have_room(struct manager *m)
 {
-	return m->client_count + m->socket_count < m->client_limit;
+	const uint32_t taken = descriptors_taken(m);
+
+	return taken == 0 || taken + DESCRIPTORS_EACH <= m->descriptor_limit;
 }
 
 void
@@ -78,7 +89,7 @@ clients_note_room(struct manager *m)
 void
 clients_left_room(struct manager *m)
 {
-	if (m->client_count + m->socket_count < m->client_limit / 2)
+	if (descriptors_taken(m) < m->descriptor_limit / 2)
 		m->told_full = false;
 	m->accept_again = (struct moment){ 0 };
 	workers_park(m);
@@ -154,13 +165,14 @@ forget_device(struct client *c) RUNS_ON(on_manager)
 
 /* The route is not wanted any more, and its port is free again. */
 static void
-disconnect(struct client *c) RUNS_ON(on_manager)
+disconnect(struct manager *m, struct client *c) RUNS_ON(on_manager)
 {
 	struct route *r = c->route;
 
 	if (r == NULL)
 		return;
 	c->route = NULL;
+	m->connected_count--;
 	device_give_port(c->device, r->port);
 	c->device->connections--;
 	/* Our reference goes with the message. */
@@ -196,12 +208,14 @@ connect_to(struct manager *m, struct client *c) RUNS_ON(on_manager)
 	c->route = r;
 	c->dport = c->ask.port;
 	c->phase = CLIENT_PHASE_CONNECTED;
+	m->connected_count++;
 	d->connections++;
 	c->conn.device = device_get(d);
 	c->conn.route = route_get(r);
 	/* Before the worker can send its SYN, so that the answer finds the
 	 * route.  The reader's box is open: only we close it. */
 	mailbox_post(&d->reader_box, &route_get(r)->add_msg);
+	workers_watch(m); /* there may be room now */
 	return USBMUX_OK;
 }
 
@@ -279,7 +293,7 @@ clients_ask(struct manager *m, struct client *c)
 		c->ask.result = connect_to(m, c);
 		break;
 	case ASK_DISCONNECT:
-		disconnect(c);
+		disconnect(m, c);
 		break;
 	case ASK_LISTENERS:
 		list_listeners(m, &c->ask);
@@ -349,7 +363,7 @@ clients_notify(struct manager *m, const struct msg_notice *news)
 void
 clients_ended(struct manager *m, struct client *c)
 {
-	disconnect(c);
+	disconnect(m, c);
 	unlist_client(m, c);
 	clients_left_room(m);
 	client_put(c);

@@ -94,7 +94,8 @@ struct manager {
 
 	struct client *clients OWNED_BY(on_manager);
 	uint32_t client_count OWNED_BY(on_manager);
-	uint32_t client_limit; /* of them and of sockets; constant */
+	uint32_t connected_count OWNED_BY(on_manager); /* of the clients */
+	uint32_t descriptor_limit; /* of them and of sockets; constant */
 	bool told_full OWNED_BY(on_manager);
 	uint32_t last_client_number OWNED_BY(on_manager);
 	/* Where workers wait: at the listeners, and last the control socket. */

@@ -104,8 +104,8 @@ class Case:
 
     def descriptors(self):
         """How many a daemon may need at once, when it needs many."""
-        own = 2 * self.phones * self.conns + 4 * self.phones
-        return own + own // 16 + 100    # muxd keeps some back
+        own = self.phones * self.conns + 4 * self.phones
+        return own + own // 8 + 100     # muxd keeps some back
 
     def wire(self):
         """MB/s of payload that its phones' wires carry each way, or None."""

@@ -6,8 +6,8 @@
 phones 2
 idle=2000
 [ "$MUXD_SANITIZE" = no ] || idle=300
-# The daemon takes two descriptors for each, and leaves an eighth to phones.
-ulimit -n $((idle * 5 / 2)) 2>/dev/null || idle=$(($(ulimit -n) * 2 / 5))
+# The daemon takes one descriptor for each, and leaves an eighth to phones.
+ulimit -n $((idle * 3 / 2)) 2>/dev/null || idle=$(($(ulimit -n) * 2 / 3))
 
 step "$idle clients connect and say nothing"
 daemon
@@ -20,7 +20,7 @@ must load --all -c 4 echo "$(scaled 1048576)"
 note "descriptors $(fds_of "$muxd_pid"), threads $(threads_of "$muxd_pid"), memory $(rss_kib "$muxd_pid") KiB"
 kill "$idler"
 wait "$idler" 2>/dev/null
-# Workers that stay (PARKED_MAX) keep a descriptor each.
+# Workers that stay (PARKED_MAX) may keep one that was lent to them.
 few_left() {
 	[ "$(fds_of "$muxd_pid")" -lt 165 ]
 }

@@ -199,7 +199,7 @@ START_TEST(sockets_and_clients_share_the_descriptors) ROLE_UNCHECKED
 {
 	struct scm_conn *c = socket_of_device();
 
-	m->client_limit = 2;
+	m->descriptor_limit = 4;
 	ck_assert_int_eq(workers_run(m).ns, MOMENT_NEVER.ns);
 	m->client_count = m->socket_count = 1;
 	HOLDS(!clients_have_room(m), "a socket counts nothing");
@@ -218,7 +218,8 @@ START_TEST(a_socket_that_ends_makes_room) ROLE_UNCHECKED
 {
 	struct scm_conn *c = socket_of_device();
 
-	m->client_limit = m->client_count = 1;
+	m->descriptor_limit = 2;
+	m->client_count = 1;
 	m->socket_count = 1;
 	m->sockets = scm_conn_get(c);
 	c->prev_next = &m->sockets;
