@@ -5,7 +5,8 @@
 /* The manager's own state, shared by its files: manager.c (loop, start and
  * end), manager_clients.c, manager_devices.c, manager_idle.c (leaving when nobody
  * is there), manager_report.c (supervisor), manager_scm.c (what devices may
- * connect to), manager_snapshot.c, manager_sockets.c (those of devices). */
+ * connect to), manager_snapshot.c, manager_sockets.c (those of devices),
+ * manager_workers.c (who serves both, and where they come). */
 
 #include <stdint.h>
 

@@ -250,7 +250,9 @@ struct transport_ops {
 	 */
 	void (*stop)(struct transport *t);
 
-	/* Frees the transport, after stop().  Any thread. */
+	/* Frees the transport, after stop(), which has let go of all that may take
+	 * time: any thread may be the last to want it, one that others wait for,
+	 * too. */
 	void (*free)(struct transport *t);
 };
 
