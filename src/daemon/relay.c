@@ -259,12 +259,23 @@ relay_client_left(struct client *c)
 
 /* ---- From the client ---- */
 
+/* What one packet may carry. */
+static uint32_t
+most_at_once(const struct connection *conn)
+{
+	const uint32_t most = atomic_load_explicit(
+	    &conn->device->frame_payload, memory_order_relaxed);
+
+	return most < MUX_PAYLOAD_MAX ? most : MUX_PAYLOAD_MAX;
+}
+
 bool
 relay_can_upload(struct client *c)
 {
 	struct connection *conn = &c->conn;
 
-	if (conn->client_eof || stream_send_room(&conn->stream) == 0)
+	if (conn->client_eof ||
+	    !stream_send_worth(&conn->stream, most_at_once(conn)))
 		return false;
 	if (counter_read(&conn->stats.reserved) == 0 &&
 	    credit_take(&conn->upload, 1))
@@ -319,7 +330,8 @@ receive_once(struct client *c) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
 	struct packet *p = take_buffer(conn);
-	uint32_t room = stream_send_room(&conn->stream), most;
+	const uint32_t most = most_at_once(conn);
+	uint32_t room = stream_send_room(&conn->stream);
 	ssize_t n;
 	bool more;
 
@@ -330,9 +342,6 @@ receive_once(struct client *c) RUNS_ON(on_worker)
 		relay_client_left(c);
 		return false;
 	}
-	room = room < p->capacity ? room : p->capacity;
-	most = atomic_load_explicit(&conn->device->frame_payload,
-	    memory_order_relaxed);
 	room = room < most ? room : most;
 	n = receive(c, packet_payload(p), room, &more);
 	if (n > 0) {

@@ -163,6 +163,15 @@ stream_send_room(const struct stream *s)
 	return s->state == STREAM_OPEN && room > 0 ? (uint32_t)room : 0;
 }
 
+bool
+stream_send_worth(const struct stream *s, uint32_t most)
+{
+	const uint32_t room = stream_send_room(s);
+
+	return room > 0 && (room >= most || s->send_next == s->send_acked ||
+	    room >= (s->send_edge - s->send_acked) / 4);
+}
+
 void
 stream_consumed(struct stream *s, uint32_t len)
 {

@@ -73,6 +73,14 @@ enum stream_event stream_input(struct stream *s, const struct tcp_header *h,
 /* Payload bytes that the device takes now: never past its ack + window. */
 uint32_t stream_send_room(const struct stream *s);
 
+/*
+ * Whether that is worth a packet, which would have `most` bytes if they were
+ * granted: not if three quarters of the window are on their way, of which an
+ * acknowledgement will come.  Who sends what little is left cuts the window into
+ * ever smaller pieces.
+ */
+bool stream_send_worth(const struct stream *s, uint32_t most);
+
 /* Headers to send.  Each but the SYN carries the newest acknowledgement. */
 struct tcp_header stream_syn(struct stream *s);
 struct tcp_header stream_ack(struct stream *s);

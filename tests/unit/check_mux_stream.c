@@ -205,6 +205,31 @@ START_TEST(a_window_that_shrinks_stops_and_reopens)
 }
 END_TEST
 
+/* Small packets are for small windows, and for those who have little to send. */
+START_TEST(a_rest_of_the_window_is_not_worth_a_packet)
+{
+	const uint32_t quarter = WINDOW / 4;
+
+	ck_assert(stream_send_worth(&s, WINDOW));
+	stream_data(&s, WINDOW - quarter);
+	ck_assert(stream_send_worth(&s, WINDOW));
+	stream_data(&s, 1);
+	ck_assert(!stream_send_worth(&s, WINDOW));
+	ck_assert(!stream_send_worth(&s, quarter));
+	ck_assert(stream_send_worth(&s, quarter - 1));
+	/* The phone has taken something. */
+	input(TCP_ACK, 1, 2, WINDOW, 0);
+	ck_assert(stream_send_worth(&s, WINDOW));
+	/* All of it, and from now on it takes little. */
+	input(TCP_ACK, 1, s.send_next, 256, 0);
+	ck_assert(stream_send_worth(&s, WINDOW));
+	stream_data(&s, 256);
+	ck_assert(!stream_send_worth(&s, 0));
+	input(TCP_ACK, 1, s.send_next, 0, 0);
+	ck_assert(!stream_send_worth(&s, WINDOW));
+}
+END_TEST
+
 START_TEST(a_connection_may_begin_with_a_shut_window)
 {
 	open_at(1, 1, 0);
@@ -446,6 +471,7 @@ case_of_data(void)
 	tcase_add_checked_fixture(tc, open_stream, NULL);
 	tcase_add_test(tc, data_counts_against_the_window);
 	tcase_add_test(tc, a_window_that_shrinks_stops_and_reopens);
+	tcase_add_test(tc, a_rest_of_the_window_is_not_worth_a_packet);
 	tcase_add_test(tc, a_connection_may_begin_with_a_shut_window);
 	tcase_add_loop_test(tc, our_numbers_wrap, 0, 5);
 	tcase_add_loop_test(tc, only_what_was_sent_can_be_acknowledged, 0,
