@@ -71,7 +71,7 @@ device_new(uint32_t id, struct usb_source *source,
 	baton_init(&d->writer_baton);
 	credit_init(&d->write_credit, OUTBOX_LIMIT_MIN, &d->writer_box,
 	    MSG_WRITE_CREDIT);
-	atomic_init(&d->frame_payload, outbox_payload(OUTBOX_LIMIT_MIN));
+	atomic_init(&d->frame_payload, OUTBOX_PAYLOAD_MIN);
 	chunk_pool_init(&d->pool, SPARE_CHUNKS);
 	if (protocol->init != NULL && !protocol->init(d)) {
 		waker_put(d->writer_waker);

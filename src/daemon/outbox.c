@@ -3,9 +3,12 @@
 
 #include "daemon/packet.h"
 
-/* So many frames show whether the limit is too high: some 25 ms of a high-speed
- * bus. */
+/* So many frames show whether the limit is too high. */
 #define LOOK_FRAMES 64
+
+/* In so long a bus shows its speed: many times what is with the transport, of
+ * which it cannot be told how much the bus has carried. */
+#define LOOK_NS 20000000
 
 /* ---- Whose turn it is --------------------------------------------------- */
 
@@ -13,7 +16,8 @@ void
 outbox_init(struct outbox *o)
 {
 	*o = (struct outbox){ .limit = OUTBOX_LIMIT_MIN,
-		.lowest = UINT32_MAX };
+		.needed = OUTBOX_LIMIT_MIN, .lowest = UINT32_MAX,
+		.rate = OUTBOX_RATE };
 }
 
 /* Behind those that begin before it or with it; but one that has been silent is
@@ -46,6 +50,14 @@ weight(const struct packet *p)
 	return outbox_weight(p->payload_len);
 }
 
+/* Its flow has had less than its share, and does not want more. */
+static bool
+is_sparse(const struct outbox *o, const struct flow *f, const struct packet *p)
+{
+	return f->first == NULL && f->ends < o->clock && p->payload_len > 0 &&
+	    p->payload_len <= OUTBOX_PAYLOAD_MIN;
+}
+
 void
 outbox_add(struct outbox *o, struct flow *flow, struct packet *p)
 {
@@ -55,6 +67,7 @@ outbox_add(struct outbox *o, struct flow *flow, struct packet *p)
 	p->not_before = flow != NULL ? latest(o->clock, o->barrier)
 				     : o->horizon;
 	m->node.next = NULL;
+	o->sparse |= is_sparse(o, f, p);
 	if (f->first != NULL) {
 		*f->end = m;
 		f->last_ends = latest(f->last_ends, p->not_before) + weight(p);
@@ -87,6 +100,7 @@ outbox_next(struct outbox *o)
 	p = packet_of_msg(f->first);
 	f->first = msg_next(f->first);
 	o->clock = f->begins;
+	o->sent += weight(p);
 	f->ends = f->begins + weight(p);
 	o->flows = f->next;
 	if (f->first != NULL) {
@@ -100,23 +114,73 @@ outbox_next(struct outbox *o)
 /* ---- How much may be under way ------------------------------------------ */
 
 static uint32_t
-clamp(uint32_t limit)
+clamp(uint64_t limit)
 {
 	if (limit < OUTBOX_LIMIT_MIN)
 		return OUTBOX_LIMIT_MIN;
-	return limit < OUTBOX_LIMIT_MAX ? limit : OUTBOX_LIMIT_MAX;
+	return limit < OUTBOX_LIMIT_MAX ? (uint32_t)limit : OUTBOX_LIMIT_MAX;
 }
 
-uint32_t
-outbox_adjust(struct outbox *o, uint32_t in_flight)
+/*
+ * The speed of a bus that has always had something to carry, but for this host's
+ * delays, is what it has carried; of another one it is the least.  A bus that is
+ * slower for once has only been kept waiting.
+ */
+static void
+measure(struct outbox *o, uint32_t in_flight, struct moment now)
 {
-	if (o->held && in_flight == 0) {
-		o->limit = clamp(o->limit + o->limit / 4);
+	const int64_t ns = now.ns - o->since.ns;
+	int64_t more;
+
+	o->turns++;
+	o->empty += in_flight == 0;
+	if (ns < LOOK_NS)
+		return;
+	more = (int64_t)(o->sent * 1000000000 / (uint64_t)ns) -
+	    (int64_t)o->rate;
+	if (more > 0 || o->empty < o->turns / 8)
+		o->rate = (uint64_t)((int64_t)o->rate + more / 4);
+	o->since = now;
+	o->sent = 0;
+	o->turns = o->empty = 0;
+}
+
+/* Somebody waits for the end of what is under way, or might soon. */
+static bool
+is_shared(struct outbox *o, struct moment now)
+{
+	if (o->sparse)
+		o->shared_until = moment_after_ms(now, OUTBOX_SHARED_MS);
+	o->sparse = false;
+	return moment_before(now, o->shared_until);
+}
+
+/* Once may be this host's delay, which no limit is enough for. */
+static void
+look_for_starvation(struct outbox *o, uint32_t in_flight)
+{
+	const bool starved = o->held && in_flight == 0;
+
+	if (starved && o->starved) {
+		o->needed = clamp(o->limit + o->limit / 4);
 		o->lowest = UINT32_MAX;
 		o->frames = 0;
 	} else if (o->held && in_flight < o->lowest) {
 		o->lowest = in_flight;
 	}
+	o->starved = starved;
+}
+
+uint32_t
+outbox_adjust(struct outbox *o, uint32_t in_flight, struct moment now)
+{
+	uint64_t carried;
+
+	measure(o, in_flight, now);
+	look_for_starvation(o, in_flight);
+	carried = o->rate *
+	    (is_shared(o, now) ? OUTBOX_SHARED_US : OUTBOX_ALONE_US) / 1000000;
+	o->limit = clamp(latest(o->needed, carried));
 	return o->limit;
 }
 
@@ -126,7 +190,9 @@ outbox_count(struct outbox *o)
 	if (!o->held || ++o->frames < LOOK_FRAMES)
 		return;
 	if (o->lowest < o->limit)
-		o->limit = clamp(o->limit - o->lowest / 2);
+		o->needed = clamp(o->needed > o->lowest / 2
+			? o->needed - o->lowest / 2
+			: 0);
 	o->lowest = UINT32_MAX;
 	o->frames = 0;
 }

@@ -16,10 +16,14 @@
  * connection before the phone has been set up.
  *
  * The clock cannot help against what is already with the transport.  That is
- * kept as short as it may be without the bus ever waiting for us, by the rule of
- * Linux' byte queue limits: when the transport ran empty while frames waited,
- * the limit was too low; when it never did, what was left over was too much.  It
- * finds the speed of the bus, and how fast this host reacts, by itself.
+ * kept to what the bus carries in a certain time, at the speed that it has shown:
+ * a short one while a flow that sends little is there to wait for it, and a
+ * longer one otherwise, because large frames cost less than small ones.
+ *
+ * Where that is not enough, as with a bus at the other end of a network, the rule
+ * of Linux' byte queue limits is: when the transport runs empty again and again
+ * while frames wait, the limit is too low; when it never does, what is left over
+ * is too much.
  *
  * Belongs to the device's writer.
  */
@@ -28,18 +32,42 @@
 #include <stdint.h>
 
 #include "actor/mailbox.h"
+#include "base/clock.h"
 #include "daemon/packet.h"
+
+#define OUTBOX_FRAME 4096u /* what a frame counts besides its bytes */
+
+/* Payload that is worth a transfer: 0.1 ms of a high-speed bus.  Bulk data are
+ * not cut into less; and a flow with no more than that to say is not bulk. */
+#define OUTBOX_PAYLOAD_MIN 4000u
+
+/* And the most, a bit below a phone's 48 KiB: just that would need a zero-length
+ * packet each. */
+#define OUTBOX_PAYLOAD_MAX 49000u
 
 /*
  * The limit's range, in bytes as outbox_weight() counts them.  The least is two
- * frames of nearly 16 KiB (just 16 KiB would need a zero-length packet each), one
- * on the wire and one behind it: 0.8 ms at high speed.
+ * frames, one on the wire and one behind it.
  * The most carries a USB/IP server that is milliseconds away, and is below the
  * 200 frames that a transport has room for however short they are.
  */
-#define OUTBOX_FRAME 4096u /* what a frame counts besides its bytes */
-#define OUTBOX_LIMIT_MIN (2 * (16320u + OUTBOX_FRAME))
+#define OUTBOX_LIMIT_MIN \
+	(2 * (OUTBOX_PAYLOAD_MIN + PACKET_HEADER_ROOM + OUTBOX_FRAME))
 #define OUTBOX_LIMIT_MAX (190 * OUTBOX_FRAME)
+
+/*
+ * What the transport may have, in microseconds of the bus.  Alone: at high speed
+ * two frames of 40 KB, which is less than a phone's window.  Shared: what it takes
+ * until a host that was asleep has heard of one frame's end and has sent the next,
+ * and a bit.  For so long the bus counts as shared after a short frame has come
+ * that would have had its turn before.
+ */
+#define OUTBOX_ALONE_US 2000
+#define OUTBOX_SHARED_US 230
+#define OUTBOX_SHARED_MS 100
+
+/* Until a bus has shown its speed it is taken for a high-speed one. */
+#define OUTBOX_RATE 40000000u
 
 /* Part of a route, on which frames hold a reference; all zeros at first. */
 struct flow {
@@ -62,9 +90,19 @@ struct outbox {
 	bool stop;       /* send what there is, then end */
 
 	uint32_t limit;  /* of bytes with the transport */
+	uint32_t needed; /* as what it had left has shown */
 	bool held;       /* the limit keeps frames waiting */
+	bool starved;    /* and the transport had none when last looked at */
 	uint32_t lowest; /* with the transport, since `frames` was 0 */
 	uint32_t frames; /* sent while others were held */
+
+	uint64_t rate;       /* of the bus: bytes a second, frames and all */
+	struct moment since; /* of the next look at it... */
+	uint64_t sent;       /* ...bytes since then... */
+	uint32_t turns;      /* ...and how often it was looked whether the */
+	uint32_t empty;      /* transport had any, and it had not */
+	bool sparse; /* a flow that sends little has sent */
+	struct moment shared_until;
 };
 
 void outbox_init(struct outbox *o);
@@ -90,17 +128,22 @@ outbox_weight(uint32_t len)
 	return len + PACKET_HEADER_ROOM + OUTBOX_FRAME;
 }
 
-/* Payload that a frame should have at most: worth a transfer, and no more than
- * half of what may be in flight, since it cannot be interrupted. */
+/* Payload that a frame should have at most: half of what may be in flight, since
+ * it cannot be interrupted; and a bit, lest a third one finds room when the limit
+ * has risen. */
 static inline uint32_t
 outbox_payload(uint32_t limit)
 {
-	return limit / 2 - OUTBOX_FRAME - PACKET_HEADER_ROOM;
+	const uint32_t half =
+	    limit / 16 * 9 - OUTBOX_FRAME - PACKET_HEADER_ROOM;
+
+	return half < OUTBOX_PAYLOAD_MAX ? half : OUTBOX_PAYLOAD_MAX;
 }
 
 /* Before frames are sent, with `in_flight` bytes at the transport: the limit
  * from now on. */
-uint32_t outbox_adjust(struct outbox *o, uint32_t in_flight);
+uint32_t outbox_adjust(struct outbox *o, uint32_t in_flight,
+    struct moment now);
 /* A frame has been sent; and none more can be, `held`: because of the limit. */
 void outbox_count(struct outbox *o);
 void outbox_hold(struct outbox *o, bool held);

@@ -80,7 +80,7 @@ send_frames(struct device *d) RUNS_ON(on_writer)
 {
 	struct outbox *o = &d->outbox;
 	const uint32_t limit =
-	    outbox_adjust(o, credit_used(&d->write_credit));
+	    outbox_adjust(o, credit_used(&d->write_credit), clock_now());
 
 	if (limit != d->write_credit.limit) {
 		d->write_credit.limit = limit;

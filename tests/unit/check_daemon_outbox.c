@@ -195,6 +195,15 @@ END_TEST
 
 /* ---- The limit ---- */
 
+static const uint32_t carried_alone = OUTBOX_RATE / 1000000 * OUTBOX_ALONE_US;
+
+/* At one moment, so that the bus shows no speed. */
+static uint32_t
+adjust(uint32_t in_flight)
+{
+	return outbox_adjust(&o, in_flight, (struct moment){ 0 });
+}
+
 /* A bus that has moved all before we were back, `times` times. */
 static uint32_t
 starve(int times)
@@ -203,17 +212,20 @@ starve(int times)
 
 	outbox_hold(&o, true);
 	for (int i = 0; i < times; i++)
-		limit = outbox_adjust(&o, 0);
+		limit = adjust(0);
 	return limit;
 }
 
 START_TEST(it_grows_while_the_bus_runs_empty)
 {
-	ck_assert_uint_eq(outbox_adjust(&o, 0), OUTBOX_LIMIT_MIN);
+	ck_assert_uint_eq(adjust(0), carried_alone);
 	/* Nobody waited: that there is nothing to send says nothing. */
 	outbox_hold(&o, false);
-	ck_assert_uint_eq(outbox_adjust(&o, 0), OUTBOX_LIMIT_MIN);
-	ck_assert_uint_gt(starve(1), OUTBOX_LIMIT_MIN);
+	ck_assert_uint_eq(adjust(0), carried_alone);
+	/* Once is none too often. */
+	ck_assert_uint_eq(starve(1), carried_alone);
+	ck_assert_uint_eq(adjust(1), carried_alone);
+	ck_assert_uint_gt(starve(2), carried_alone);
 	ck_assert_uint_eq(starve(100), OUTBOX_LIMIT_MAX);
 	/* No transport has room for more frames, however short they are. */
 	ck_assert_uint_lt(OUTBOX_LIMIT_MAX / outbox_weight(0), 200);
@@ -222,11 +234,11 @@ END_TEST
 
 START_TEST(it_shrinks_to_what_the_bus_needs)
 {
-	const uint32_t needed = 60000; /* moved before we are back */
+	const uint32_t needed = 300000; /* moved before we are back */
 	uint32_t limit = starve(100);
 
 	for (int i = 0; i < 10000; i++) {
-		limit = outbox_adjust(&o, limit > needed ? limit - needed : 0);
+		limit = adjust(limit > needed ? limit - needed : 0);
 		outbox_count(&o);
 	}
 	ck_assert_uint_ge(limit, needed);
@@ -234,17 +246,137 @@ START_TEST(it_shrinks_to_what_the_bus_needs)
 }
 END_TEST
 
-START_TEST(it_does_not_shrink_below_two_frames)
+START_TEST(it_does_not_shrink_below_what_the_bus_carries)
 {
 	uint32_t limit = starve(100);
 
 	for (int i = 0; i < 10000; i++) {
-		limit = outbox_adjust(&o, limit - 1);
+		limit = adjust(limit - 1);
 		outbox_count(&o);
 	}
-	ck_assert_uint_eq(limit, OUTBOX_LIMIT_MIN);
-	ck_assert_uint_le(outbox_payload(limit), 16384);
-	ck_assert_uint_gt(outbox_payload(limit), 16000);
+	ck_assert_uint_eq(limit, carried_alone);
+}
+END_TEST
+
+/* ---- The bus's speed ---- */
+
+#define STEP_US 50
+
+static struct moment now;
+static uint64_t in_flight; /* bytes with the transport */
+
+/* Frames of a flow that always has some, as many as may be. */
+static void
+send_bulk(void)
+{
+	const uint32_t limit = outbox_adjust(&o, (uint32_t)in_flight, now);
+
+	while (in_flight < limit) {
+		if (outbox_is_empty(&o))
+			add(0, outbox_payload(limit));
+		in_flight += outbox_next_weight(&o);
+		next();
+		outbox_count(&o);
+	}
+	outbox_hold(&o, true);
+}
+
+/* A bus of so many bytes a second, and for how long. */
+static uint32_t
+carry(uint64_t rate, int ms)
+{
+	const uint64_t part = rate * STEP_US / 1000000;
+
+	for (int i = 0; i < ms * 1000 / STEP_US; i++) {
+		now.ns += STEP_US * 1000;
+		in_flight -= part < in_flight ? part : in_flight;
+		send_bulk();
+	}
+	return o.limit;
+}
+
+static void
+set_up_bus(void)
+{
+	set_up();
+	now.ns = 0;
+	in_flight = 0;
+}
+
+static bool
+is_near(uint32_t limit, uint64_t rate, uint32_t us)
+{
+	const double carried = (double)rate * us / 1e6;
+
+	return limit > 0.9 * carried && limit < 1.1 * carried;
+}
+
+START_TEST(it_is_what_the_bus_carries_in_a_certain_time)
+{
+	static const uint64_t rates[] = { 40000000, 200000000, 20000000,
+		350000000, 40000000 };
+
+	for (size_t i = 0; i < UNIT_COUNT(rates); i++) {
+		const uint32_t limit = carry(rates[i], 1000);
+
+		HOLDS(is_near(limit, rates[i], OUTBOX_ALONE_US),
+		    "%u at %llu bytes a second", limit,
+		    (unsigned long long)rates[i]);
+	}
+	/* At any speed: two frames, and all that one can have. */
+	ck_assert_uint_eq(carry(1000000, 2000), OUTBOX_LIMIT_MIN);
+	ck_assert_uint_eq(carry(4000000000, 1000), OUTBOX_LIMIT_MAX);
+	ck_assert_uint_eq(outbox_payload(OUTBOX_LIMIT_MAX),
+	    OUTBOX_PAYLOAD_MAX);
+	ck_assert_uint_ge(outbox_payload(OUTBOX_LIMIT_MIN),
+	    OUTBOX_PAYLOAD_MIN);
+}
+END_TEST
+
+/* It has only been asked for little. */
+START_TEST(a_bus_that_is_mostly_idle_is_not_slow)
+{
+	const uint32_t limit = carry(100000000, 1000);
+
+	outbox_hold(&o, false);
+	for (int i = 0; i < 1000; i++) {
+		now.ns += 1000000;
+		outbox_adjust(&o, 0, now);
+		add(0, 64);
+		next();
+	}
+	ck_assert_uint_eq(outbox_adjust(&o, 0, now), limit);
+}
+END_TEST
+
+START_TEST(it_is_low_while_a_flow_that_says_little_is_there)
+{
+	const uint64_t rate = 100000000;
+	uint32_t limit = carry(rate, 1000);
+
+	add(1, 64);
+	limit = carry(rate, OUTBOX_SHARED_MS / 2);
+	HOLDS(is_near(limit, rate, OUTBOX_SHARED_US), "%u", limit);
+	add(1, 64);
+	limit = carry(rate, OUTBOX_SHARED_MS - 1);
+	HOLDS(is_near(limit, rate, OUTBOX_SHARED_US), "%u", limit);
+	limit = carry(rate, 2);
+	HOLDS(is_near(limit, rate, OUTBOX_ALONE_US), "%u", limit);
+}
+END_TEST
+
+/* Nobody waits for an acknowledgement, nor for a part of much. */
+START_TEST(it_is_not_low_for_others)
+{
+	const uint64_t rate = 100000000;
+	uint32_t limit = carry(rate, 1000);
+
+	for (int i = 0; i < 50; i++) {
+		add(1, 0);
+		add(2, OUTBOX_PAYLOAD_MIN + 1);
+		limit = carry(rate, 2);
+		HOLDS(is_near(limit, rate, OUTBOX_ALONE_US), "%u", limit);
+	}
 }
 END_TEST
 
@@ -266,7 +398,14 @@ main(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, it_grows_while_the_bus_runs_empty);
 	tcase_add_test(tc, it_shrinks_to_what_the_bus_needs);
-	tcase_add_test(tc, it_does_not_shrink_below_two_frames);
+	tcase_add_test(tc, it_does_not_shrink_below_what_the_bus_carries);
+	suite_add_tcase(s, tc);
+	tc = tcase_create("speed");
+	tcase_add_checked_fixture(tc, set_up_bus, tear_down);
+	tcase_add_test(tc, it_is_what_the_bus_carries_in_a_certain_time);
+	tcase_add_test(tc, a_bus_that_is_mostly_idle_is_not_slow);
+	tcase_add_test(tc, it_is_low_while_a_flow_that_says_little_is_there);
+	tcase_add_test(tc, it_is_not_low_for_others);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
 }
