@@ -87,6 +87,7 @@ begin(struct client *c, uint16_t port) RUNS_ON(on_worker)
 	conn->unrouted = false;
 	conn->ready = POLLIN;
 	conn->ack_at = conn->give_up_at = MOMENT_NEVER;
+	conn->hurried_at = MOMENT_PAST;
 	conn->fed = conn->seen = 0;
 }
 
@@ -331,6 +332,26 @@ sleeps_well(struct client *c) RUNS_ON(on_worker)
 	    (wanted_events(c) & ~conn->waits_for) == 0);
 }
 
+/*
+ * After a silence the worker sleeps for longer than an acknowledgement may take.
+ * So this one goes at once; and when they begin to follow one another, the
+ * worker is woken to sleep for less while bytes move.  To wake it for each would
+ * cost a connection with a packet now and then, of which there may be thousands,
+ * more than its bytes.  True: it may sleep on.
+ */
+static bool
+acknowledge_for(struct client *c) RUNS_ON(on_worker)
+{
+	struct connection *conn = &c->conn;
+	const struct moment before = conn->hurried_at;
+
+	if (!moment_before(conn->ack_at, conn->waits_until))
+		return true;
+	relay_acknowledge_now(c);
+	conn->hurried_at = relay_ack_limit();
+	return moment_before(before, clock_now());
+}
+
 /* True: the worker need not know. */
 static bool
 act(struct client *c) RUNS_ON(on_worker)
@@ -343,14 +364,8 @@ act(struct client *c) RUNS_ON(on_worker)
 		return false;
 	for (int i = 0; i < BORROWED_TURNS; i++) {
 		turn(c);
-		/* After a silence the worker sleeps for longer than an
-		 * acknowledgement may take: this one goes at once, and the
-		 * worker is woken to sleep for less while bytes move. */
-		if (moment_before(conn->ack_at, conn->waits_until)) {
-			relay_acknowledge_now(c);
-			return false;
-		}
-		if (is_over(c) || must_go_on(c) || !sleeps_well(c))
+		if (!acknowledge_for(c) || is_over(c) || must_go_on(c) ||
+		    !sleeps_well(c))
 			return false;
 		if (mailbox_idle(&c->box))
 			return true;

@@ -4,6 +4,7 @@
  * what is held for a client that does not read. */
 
 
+#include <sched.h>
 #include <sys/socket.h>
 
 #include "actor/poller.h"
@@ -413,6 +414,51 @@ START_TEST(the_first_bytes_after_a_silence_are_acknowledged_at_once)
 }
 END_TEST
 
+/* How long the worker sleeps; it does. */
+static struct moment
+sleeps_until(void) ROLE_UNCHECKED
+{
+	struct moment until;
+
+	while (!baton_borrow(&k.c->baton))
+		sched_yield();
+	until = k.c->conn.waits_until;
+	baton_return(&k.c->baton, k.workers_waker);
+	return until;
+}
+
+/* 100 bytes, acknowledged at once. */
+static void
+say_some(uint32_t *seq)
+{
+	conn_say(&k, PHONE_ACK, 0, 100);
+	*seq += 100;
+	conn_await_pattern(&k, 0, 100);
+	conn_hear_ack(&k, *seq);
+}
+
+/* That it is woken shows in that it sleeps for less afterwards; if the machine
+ * has stood still between two packets, it is tried again. */
+START_TEST(the_second_packet_after_a_silence_wakes_the_worker)
+{
+	struct moment peace; /* what must not happen has so long to happen */
+	uint32_t seq = 1001;
+
+	conn_open(&k, WINDOW, 0);
+	while (sleeps_until().ns != MOMENT_NEVER.ns)
+		sched_yield();
+	say_some(&seq);
+	peace = moment_after_ms(clock_now(), 15);
+	while (moment_before(clock_now(), peace))
+		HOLDS(sleeps_until().ns == MOMENT_NEVER.ns,
+		    "woken for the first");
+	for (int i = 0; i < 50 && sleeps_until().ns == MOMENT_NEVER.ns; i++)
+		say_some(&seq);
+	HOLDS(sleeps_until().ns != MOMENT_NEVER.ns, "not woken");
+	end();
+}
+END_TEST
+
 /* There is time for that; only on a machine that stands still is it too late,
  * and then it is tried again. */
 START_TEST(an_acknowledgement_rides_on_data)
@@ -480,6 +526,7 @@ case_of_uploads(void)
 	tcase_add_test(tc, a_few_bytes_are_acknowledged_by_themselves_later);
 	tcase_add_test(tc,
 	    the_first_bytes_after_a_silence_are_acknowledged_at_once);
+	tcase_add_test(tc, the_second_packet_after_a_silence_wakes_the_worker);
 	tcase_add_test(tc, an_acknowledgement_rides_on_data);
 	tcase_add_test(tc, a_quarter_of_the_window_is_acknowledged_whatever_comes);
 	tcase_add_test(tc, a_stream_reaches_a_client_that_reads);
