@@ -7,10 +7,11 @@ take_if_free(struct baton *b)
 {
 	int state = BATON_FREE;
 
-	/* Acquire: pairs with the release of the borrower before. */
+	/* Acquire: pairs with the release of the borrower before.  Release: with
+	 * the acquire of a borrower who cannot return it. */
 	while (!atomic_compare_exchange_weak_explicit(&b->state, &state,
 	    state == BATON_FREE ? BATON_HELD : BATON_WANTED,
-	    memory_order_acquire, memory_order_relaxed))
+	    memory_order_acq_rel, memory_order_relaxed))
 		;
 	return state == BATON_FREE;
 }

@@ -41,6 +41,13 @@ baton_init(struct baton *b)
 	atomic_init(&b->state, BATON_HELD);
 }
 
+/* Of an actor that has no thread yet: the first to come for it is a borrower. */
+static inline void
+baton_init_free(struct baton *b)
+{
+	atomic_init(&b->state, BATON_FREE);
+}
+
 /* The owner is about to sleep. */
 static inline void
 baton_lay_down(struct baton *b)
@@ -66,19 +73,35 @@ baton_borrow(struct baton *b)
 		BATON_LENT, memory_order_acquire, memory_order_relaxed);
 }
 
-/* The borrower is done; `w` is the owner's waker, which must be good even if the
- * owner ends at once. */
-static inline void
-baton_return(struct baton *b, struct waker *w)
+/* The borrower is done.  False: the owner waits for it, and is given it with
+ * baton_hand_over(). */
+static inline bool
+baton_try_return(struct baton *b)
 {
 	int lent = BATON_LENT;
 
-	/* Release, both: pair with the acquires of borrow and take_up. */
-	if (atomic_compare_exchange_strong_explicit(&b->state, &lent,
-		BATON_FREE, memory_order_release, memory_order_relaxed))
-		return;
+	/* Release: pairs with the acquires of borrow and take_up.  Acquire: what
+	 * the owner did before it wanted the baton is seen, its waker too. */
+	return atomic_compare_exchange_strong_explicit(&b->state, &lent,
+	    BATON_FREE, memory_order_acq_rel, memory_order_acquire);
+}
+
+/* `w` is the owner's waker, which must be good even if the owner ends at
+ * once. */
+static inline void
+baton_hand_over(struct baton *b, struct waker *w)
+{
+	/* Release: pairs with the acquire of take_up. */
 	atomic_store_explicit(&b->state, BATON_HELD, memory_order_release);
 	waker_wake(w);
+}
+
+/* Both, for an owner that is the same all the time. */
+static inline void
+baton_return(struct baton *b, struct waker *w)
+{
+	if (!baton_try_return(b))
+		baton_hand_over(b, w);
 }
 
 #endif

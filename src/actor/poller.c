@@ -313,6 +313,15 @@ poller_unwatch(struct poller_watch *w)
 	let_go(w);
 }
 
+/* If somebody has a copy of the descriptor, events of it may still come, and
+ * find out as those do that were on their way. */
+void
+poller_close(struct poller_watch *w)
+{
+	close(w->fd);
+	let_go(w);
+}
+
 #else /* The actors' own threads wait. */
 
 struct poller *
@@ -352,6 +361,12 @@ poller_rewatch(struct poller_watch *w, short events)
 
 void
 poller_unwatch(struct poller_watch *w)
+{
+	(void)w;
+}
+
+void
+poller_close(struct poller_watch *w)
 {
 	(void)w;
 }

@@ -53,5 +53,7 @@ struct poller_watch *poller_watch(struct poller *p, int fd, short events,
 void poller_rewatch(struct poller_watch *w, short events);
 /* The end of it, before the descriptor is closed.  Once, any thread. */
 void poller_unwatch(struct poller_watch *w);
+/* The same, and closes the descriptor, which spares telling the system both. */
+void poller_close(struct poller_watch *w);
 
 #endif
