@@ -136,6 +136,12 @@ void client_request_parse(struct client_request *out,
     const struct client_header *h, const void *payload, size_t len);
 void client_request_fini(struct client_request *r);
 
+/* The same for a Connect as practically all programs write it, in either form:
+ * quick, little stack, and nothing to be ended.  False: it is something else, or
+ * unusual, and `out` says nothing of it. */
+bool client_connect_parse(struct client_request *out,
+    const struct client_header *h, const void *payload, size_t len);
+
 /* ---- Answers and notifications, as the daemon builds them ---- */
 
 /* A whole message, malloc'ed, the caller's (free(bytes)).  bytes is NULL and

@@ -164,6 +164,25 @@ client_request_parse(struct client_request *out,
 		client_plist_request(out, payload, len);
 }
 
+bool
+client_connect_parse(struct client_request *out,
+    const struct client_header *h, const void *payload, size_t len)
+{
+	memset(out, 0, sizeof *out);
+	out->tag = h->tag;
+	if (h->version > USBMUX_VERSION_PLIST)
+		return false;
+	if (h->message == USBMUX_CONNECT)
+		client_binary_request(out, h, payload, len);
+	else if (h->message == USBMUX_PLIST)
+		client_usual_connect(out, payload, len);
+	else
+		return false;
+	out->form =
+	    h->message == USBMUX_PLIST ? CLIENT_PLIST : CLIENT_BINARY;
+	return out->kind == CLIENT_CONNECT;
+}
+
 void
 client_request_fini(struct client_request *r)
 {
