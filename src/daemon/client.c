@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,13 +102,18 @@ client_new(int fd, uint32_t number, bool admin, struct waker *waker,
 	if (!c->is_unix)
 		sock_set_keepalive(fd); /* its host may vanish */
 	c->manager = manager;
-	c->waker = waker_get(waker);
 	c->serve_msg.type = MSG_SERVE;
 	c->ended_msg.type = MSG_CLIENT_ENDED;
 	c->stop_msg.type = MSG_CLIENT_STOP;
+	c->call_msg.type = MSG_CLIENT_CALLS;
 	c->socket_msg.type = MSG_SOCKET;
-	mailbox_init_waker(&c->box, waker);
-	baton_init(&c->baton);
+	mailbox_init(&c->box, client_wake_owner, c);
+	if (waker != NULL) {
+		atomic_init(&c->waker, waker_get(waker));
+		baton_init(&c->baton);
+	} else {
+		baton_init_free(&c->baton);
+	}
 	connection_init(&c->conn);
 	credit_init(&c->conn.upload, UPLOAD_PACKETS, &c->box,
 	    MSG_UPLOAD_CREDIT);
@@ -122,6 +128,13 @@ client_get(struct client *c)
 	return c;
 }
 
+static struct client *
+client_of_socket(struct msg *m)
+{
+	return (struct client *)((char *)m -
+	    offsetof(struct client, socket_msg));
+}
+
 void
 client_discard(struct msg *m)
 {
@@ -131,6 +144,9 @@ client_discard(struct msg *m)
 		free(m);
 	else if (m->type == MSG_ROUTE_GONE)
 		route_put(route_of_gone(m));
+	else if (m->type == MSG_SOCKET)
+		atomic_store_explicit(&client_of_socket(m)->socket_events, 0,
+		    memory_order_release);
 	/* The others are part of some object. */
 }
 
@@ -150,10 +166,14 @@ client_close_box(struct client *c)
 void
 client_put(struct client *c)
 {
+	struct waker *w;
+
 	if (!ref_put(&c->refs))
 		return;
 	connection_fini(&c->conn);
-	waker_put(c->waker);
+	w = atomic_load_explicit(&c->waker, memory_order_relaxed);
+	if (w != NULL)
+		waker_put(w);
 	free(c);
 }
 
@@ -214,7 +234,7 @@ unlink_answer(struct client *c) RUNS_ON(on_worker)
 }
 
 void
-client_ask(struct client *c)
+client_put_question(struct client *c)
 {
 	c->ask.msg.type = MSG_ASK;
 	c->ask.result = 0;
@@ -223,27 +243,49 @@ client_ask(struct client *c)
 	c->ask.count = 0;
 	c->ask.snapshot = NULL;
 	mailbox_post(c->manager, &c->ask.msg);
-	for (;;) {
-		take_messages(c);
-		if (unlink_answer(c))
-			return;
+}
+
+bool
+client_has_answer(struct client *c)
+{
+	take_messages(c);
+	return unlink_answer(c);
+}
+
+/* Its worker's own. */
+static struct waker *
+waker_of(struct client *c) RUNS_ON(on_worker)
+{
+	return atomic_load_explicit(&c->waker, memory_order_relaxed);
+}
+
+void
+client_await_answer(struct client *c)
+{
+	while (!client_has_answer(c))
 		if (mailbox_idle(&c->box))
-			waker_wait(c->waker, -1);
-	}
+			waker_wait(waker_of(c), -1);
+}
+
+void
+client_ask(struct client *c)
+{
+	client_put_question(c);
+	client_await_answer(c);
 }
 
 /* Waits on the waker, and on the socket unless told otherwise. */
 static void
 wait_for_both(struct client *c, int events, struct moment until,
-    short *revents)
+    short *revents) RUNS_ON(on_worker)
 {
 	struct pollfd pfd[2] = { [1] = { .fd = c->fd,
 		.events = (short)events } };
 
 	if (events == CLIENT_NO_SOCKET)
-		waker_wait_until(c->waker, until);
+		waker_wait_until(waker_of(c), until);
 	else
-		waker_poll(c->waker, pfd, 2,
+		waker_poll(waker_of(c), pfd, 2,
 		    moment_poll_timeout(clock_now(), until));
 	*revents = pfd[1].revents;
 }
@@ -271,7 +313,7 @@ client_wait_lending(struct client *c, int events, struct moment until,
 		until = MOMENT_PAST;
 	wait_for_both(c, events, until, revents);
 	if (sleep)
-		baton_take_up(&c->baton, c->waker);
+		baton_take_up(&c->baton, waker_of(c));
 }
 
 /* ---- Sending and receiving messages ---- */

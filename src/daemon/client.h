@@ -6,6 +6,12 @@
  * One accepted socket.  The manager makes it and keeps it listed until its
  * worker says that it has ended; the worker owns the conversation, and then the
  * connection to the phone.
+ *
+ * Most clients connect, and many leave again soon.  So with pollers a client has
+ * no worker at first: its baton is free, and whoever has something for it acts as
+ * its worker (client_act.c) until something might block, takes time or has to be
+ * waited for, or bytes begin to move.  Then a worker is called, goes on from
+ * there, and stays.
  */
 
 #include <stdbool.h>
@@ -44,6 +50,7 @@ struct ask {
 	enum ask_kind kind;
 	uint32_t device_id;
 	uint16_t port;
+	uint32_t tag; /* of the request that it is asked for, with CONNECT */
 	struct client_info info; /* of the client, with LISTEN and CONNECT */
 	/* The answer.  References and memory are the worker's. */
 	uint32_t result; /* enum usbmux_result */
@@ -76,14 +83,19 @@ struct client {
 
 	/* ---- Messages ---- */
 	struct ask ask;
-	struct msg serve_msg, ended_msg, stop_msg;
+	struct msg serve_msg, ended_msg, stop_msg, call_msg;
 	struct msg socket_msg; /* in a mailbox as long as the next is not 0 */
 	/* Of poll(): what pollers have told, and the worker has not taken. */
 	_Atomic int socket_events;
 
 	struct mailbox box; /* read by the worker */
-	struct waker *waker; /* the worker's; a reference */
 	struct baton baton; /* of the worker, as long as it serves this client */
+	/* The worker's; a reference.  NULL: it has none.  Release and acquire
+	 * pair where it is set and where it is woken. */
+	_Atomic(struct waker *) waker;
+	/* Somebody has called a worker, or nobody is to any more.  See
+	 * client_wake_owner(). */
+	_Atomic bool called;
 
 	/* ---- The worker's ---- */
 	char name[80]; /* see client_name(); "" as long as nobody has asked */
@@ -102,6 +114,8 @@ struct client {
 	struct client **prev_next OWNED_BY(on_manager);
 	enum client_phase phase OWNED_BY(on_manager);
 	bool stop_posted OWNED_BY(on_manager); /* stop_msg, once at most */
+	bool served OWNED_BY(on_manager); /* it has a worker, or will have */
+	struct moment asked_at OWNED_BY(on_manager); /* ASK_CONNECT */
 	struct client_info info OWNED_BY(on_manager);
 	/* Of its connection; references, or NULL. */
 	struct device *device OWNED_BY(on_manager);
@@ -109,8 +123,8 @@ struct client {
 	uint16_t dport OWNED_BY(on_manager);
 };
 
-/* With one reference, the caller's.  Takes `fd` over on success only.  NULL
- * when out of memory. */
+/* With one reference, the caller's.  Takes `fd` over on success only.  `waker`
+ * NULL: it has no worker yet.  NULL when out of memory. */
 struct client *client_new(int fd, uint32_t number, bool admin,
     struct waker *waker, struct mailbox *manager);
 struct client *client_get(struct client *c);
@@ -123,16 +137,44 @@ void client_program(pid_t pid, char *out, size_t size);
 
 void client_put(struct client *c);
 
+/* The caller, who is woken by `waker`, is the worker of a client that had none,
+ * from now on. */
+void client_attach(struct client *c, struct waker *waker) RUNS_ON(on_worker);
+
 /* Serves the client to its end; the socket is closed then.  Needs the record
  * store. */
 struct records;
 void client_serve(struct client *c, struct records *records)
     RUNS_ON(on_worker);
 
+/* ---- For those who have something for a client: any thread ---- */
+
+/* Acts as its worker if that is nobody, or sleeps; or wakes it, or calls one.
+ * Needs a reference. */
+void client_act_or_wake(struct client *c);
+/* Posts a message, and the same.  False: `m` is still the caller's. */
+bool client_post(struct client *c, struct msg *m);
+/* The mailbox's wake function: `arg` is the client. */
+void client_wake_owner(void *arg);
+
 /* ---- For the worker's own files: conversation, listener, connection ---- */
 
 /* Puts the question in c->ask to the manager and waits for its answer. */
 void client_ask(struct client *c) RUNS_ON(on_worker);
+/* The same in its parts; the answer is there once. */
+void client_put_question(struct client *c) RUNS_ON(on_worker);
+bool client_has_answer(struct client *c) RUNS_ON(on_worker);
+void client_await_answer(struct client *c) RUNS_ON(on_worker);
+
+/* Pollers tell of its socket from now on (MSG_SOCKET).  False, for want of
+ * something: its worker has to poll. */
+bool client_watch(struct client *c, short events) RUNS_ON(on_worker);
+void client_unwatch(struct client *c) RUNS_ON(on_worker);
+
+/* True, once: there is no worker, none will be called, and nothing is to be
+ * awaited at the client's end.  The caller then does that. */
+bool client_claim_end(struct client *c) RUNS_ON(on_worker);
+void client_end(struct client *c) RUNS_ON(on_worker);
 
 /* Frees a message that nobody wants to read. */
 void client_discard(struct msg *m);
@@ -176,8 +218,7 @@ bool client_receive(struct client *c, struct client_header *h,
  * that did not come about leaves the conversation open: true. */
 void listener_serve(struct client *c, uint32_t tag,
     const struct client_info *info) RUNS_ON(on_worker);
-bool connection_serve(struct client *c, const struct client_request *rq)
-    RUNS_ON(on_worker);
+bool connection_serve(struct client *c) RUNS_ON(on_worker);
 void admin_serve(struct client *c) RUNS_ON(on_worker);
 
 #endif

@@ -7,8 +7,10 @@
 
 #include "daemon/connection.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/log.h"
 #include "daemon/client.h"
@@ -23,17 +25,6 @@
  * the reader reads on.
  */
 #define ACT_BYTES 4096
-
-/* Turns that somebody else does for a worker: then others have kept it busy, and
- * its own thread goes on. */
-#define BORROWED_TURNS 4
-
-/*
- * How long a phone may take to answer a SYN.  Below the five seconds after
- * which client libraries give up by themselves and would see a lost daemon
- * rather than a refused connection.
- */
-#define CONNECT_MS 4500
 
 /* A client that has ended its sending side still gets what the phone has to
  * say.  The phone cannot be told that nothing more will come (there is no FIN),
@@ -74,53 +65,93 @@ connection_packet_back(struct connection *conn, struct packet *p)
 
 /* ---- Begin ---- */
 
+void
+connection_ask(struct client *c, const struct client_request *rq)
+{
+	c->conn.step = CONNECTION_ASKED;
+	c->ask.kind = ASK_CONNECT;
+	c->ask.device_id = rq->device_id;
+	c->ask.port = rq->port;
+	c->ask.tag = rq->tag;
+	c->ask.info = rq->info;
+	client_put_question(c);
+}
+
 static void
-begin(struct client *c, uint16_t port) RUNS_ON(on_worker)
+set_shaking(struct connection *conn, bool shaking)
+{
+	atomic_store_explicit(&conn->shaking, shaking, memory_order_relaxed);
+}
+
+/* The manager has allowed it: sends the SYN. */
+static void
+begin(struct client *c) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
+	struct tcp_header syn;
 
-	stream_init(&conn->stream, conn->route->port, port);
+	stream_init(&conn->stream, conn->route->port, c->ask.port);
 	conn->pending = conn->pending_end = NULL;
 	conn->pending_bytes = 0;
 	conn->blocked = false;
 	conn->client_eof = conn->client_gone = conn->phone_ended = false;
 	conn->unrouted = false;
-	conn->ready = POLLIN;
-	conn->ack_at = conn->give_up_at = MOMENT_NEVER;
+	conn->ack_at = conn->give_up_at = conn->waits_until = MOMENT_NEVER;
 	conn->hurried_at = MOMENT_PAST;
 	conn->fed = conn->seen = 0;
+	conn->answer_by = moment_after_ms(clock_now(), CONNECT_MS);
+	conn->step = CONNECTION_SHAKES;
+	set_shaking(conn, true);
+	syn = stream_syn(&conn->stream);
+	if (!mux_send_tcp(conn->device, conn->route, &syn))
+		conn->stream.state = STREAM_CLOSED; /* no memory: refused */
 }
 
-/* Sends the SYN and waits for what the phone says to it.  False: no. */
+/* One at a time: what comes behind the answer is the relay's. */
+static bool
+take_answer(struct client *c) RUNS_ON(on_worker)
+{
+	struct connection *conn = &c->conn;
+	struct msg *m = NULL;
+
+	while (conn->stream.state == STREAM_SYN_SENT &&
+	    (m = client_next_message(c)) != NULL)
+		relay_take_message(c, m);
+	return conn->stream.state != STREAM_SYN_SENT;
+}
+
+static bool
+client_hung_up(struct client *c) RUNS_ON(on_worker)
+{
+	return (c->conn.ready & (POLLHUP | POLLERR)) != 0;
+}
+
+/* Waits for what the phone says to the SYN.  False: no. */
 static bool
 shake_hands(struct client *c) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
-	const struct moment deadline =
-	    moment_after_ms(clock_now(), CONNECT_MS);
-	const struct tcp_header syn = stream_syn(&conn->stream);
 
-	if (!mux_send_tcp(conn->device, conn->route, &syn))
-		return false;
-	while (conn->stream.state == STREAM_SYN_SENT && !c->stopped) {
-		struct msg *m = client_next_message(c);
-		const bool late = !moment_before(clock_now(), deadline);
+	while (!take_answer(c) && !c->stopped && !client_hung_up(c)) {
 		short revents = 0;
 
-		if (m != NULL) {
-			relay_take_message(c, m);
-			continue;
-		}
-		if (late)
+		if (!moment_before(clock_now(), conn->answer_by)) {
 			log_warning("%s: %s does not answer a connection to "
 			    "port %u", client_name(c), conn->device->name,
 			    conn->stream.dport);
-		else
-			client_wait(c, 0, deadline, &revents);
-		if (late || (revents & (POLLHUP | POLLERR)) != 0)
 			return false;
+		}
+		client_wait(c, 0, conn->answer_by, &revents);
+		conn->ready |= revents;
 	}
 	return conn->stream.state == STREAM_OPEN;
+}
+
+static void
+log_result(struct client *c, bool connected)
+{
+	log_info("%s: port %u of %s %s", client_name(c), c->ask.port,
+	    c->conn.device->name, connected ? "connected" : "refused");
 }
 
 /* ---- The relay loop ---- */
@@ -206,49 +237,8 @@ wait_limit(struct connection *conn) RUNS_ON(on_worker)
 	return until;
 }
 
-/* ---- The socket, watched by others ---- */
-
-static void act_or_wake(struct client *c);
-
-static void
-socket_ready(void *arg, short events)
-{
-	struct client *c = arg;
-
-	/* Both ways with relay_take_message(): release what has happened,
-	 * acquire the message, which is in no mailbox if there was nothing. */
-	if (atomic_fetch_or_explicit(&c->socket_events, events,
-		memory_order_acq_rel) == 0 &&
-	    mailbox_offer(&c->box, &c->socket_msg) == QUEUE_WAKE)
-		act_or_wake(c);
-}
-
-static void
-socket_unwatched(void *arg)
-{
-	client_put(arg);
-}
-
-/* Without, for want of something, the worker polls. */
-static void
-begin_watch(struct client *c) RUNS_ON(on_worker)
-{
-	if (c->poller == NULL)
-		return;
-	c->conn.watched = POLLIN | RELAY_CLIENT_EOF;
-	c->watch = poller_watch(c->poller, c->fd, c->conn.watched,
-	    socket_ready, socket_unwatched, client_get(c));
-	if (c->watch == NULL)
-		client_put(c);
-}
-
-static void
-end_watch(struct client *c) RUNS_ON(on_worker)
-{
-	if (c->watch != NULL)
-		poller_unwatch(c->watch);
-	c->watch = NULL;
-}
+/* What pollers tell of a connection's socket. */
+#define WATCHED_EVENTS (POLLIN | RELAY_CLIENT_EOF)
 
 /* A socket that has room tells of each byte that its peer reads: so only one that
  * had none is asked. */
@@ -256,8 +246,8 @@ static void
 watch_for_room(struct client *c) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
-	const short events = POLLIN | RELAY_CLIENT_EOF |
-	    (conn->blocked ? POLLOUT : 0);
+	const short events =
+	    WATCHED_EVENTS | (conn->blocked ? POLLOUT : 0);
 
 	if (c->watch == NULL || events == conn->watched)
 		return;
@@ -309,13 +299,14 @@ turn(struct client *c) RUNS_ON(on_worker)
 static void
 run(struct client *c) RUNS_ON(on_worker)
 {
-	begin_watch(c);
+	/* Without, for want of something, it polls. */
+	client_watch(c, WATCHED_EVENTS);
 	while (!is_over(c)) {
 		turn(c);
 		if (!is_over(c) && !must_go_on(c))
 			wait_for_work(c);
 	}
-	end_watch(c);
+	client_unwatch(c);
 }
 
 /* ---- Others in the worker's place ---- */
@@ -352,9 +343,72 @@ acknowledge_for(struct client *c) RUNS_ON(on_worker)
 	return moment_before(before, clock_now());
 }
 
-/* True: the worker need not know. */
+/* The SYN, in a worker's place; the phone is left alone with it until pollers
+ * tell of the client's end. */
 static bool
-act(struct client *c) RUNS_ON(on_worker)
+act_begin(struct client *c) RUNS_ON(on_worker)
+{
+	if (c->ask.result != USBMUX_OK)
+		return false;
+	begin(c);
+	return client_watch(c, WATCHED_EVENTS);
+}
+
+/* A Result that does not fit into the socket at once is the worker's affair; one
+ * that has torn there is the client's end. */
+static bool
+act_greet(struct client *c) RUNS_ON(on_worker)
+{
+	struct client_frame frame;
+	ssize_t n;
+
+	if (!take_answer(c))
+		return !c->stopped && !client_hung_up(c);
+	if (c->stopped || c->conn.stream.state != STREAM_OPEN)
+		return false;
+	frame = client_build_result(c->form, c->ask.tag, USBMUX_OK);
+	if (frame.bytes == NULL)
+		return false;
+	n = send(c->fd, frame.bytes, frame.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	free(frame.bytes);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (n != (ssize_t)frame.len) {
+		c->conn.client_eof = true;
+		relay_client_left(c);
+	}
+	set_shaking(&c->conn, false);
+	log_result(c, true);
+	c->conn.step = CONNECTION_RELAYS;
+	return true;
+}
+
+static void log_end(struct client *c);
+static void say_end(struct client *c) RUNS_ON(on_worker);
+
+/* The end, which asks for the disconnection as well. */
+static bool
+act_end(struct client *c) RUNS_ON(on_worker)
+{
+	struct connection *conn = &c->conn;
+	struct device *d = conn->device;
+	struct route *r = conn->route;
+
+	if (!client_claim_end(c))
+		return false;
+	log_end(c);
+	say_end(c);
+	conn->route = NULL;
+	conn->device = NULL;
+	/* Packets may still arrive, and are refused from here on. */
+	client_end(c);
+	route_put(r);
+	device_put(d);
+	return true;
+}
+
+static bool
+act_relay(struct client *c) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
 
@@ -362,30 +416,24 @@ act(struct client *c) RUNS_ON(on_worker)
 	 * reader. */
 	if (c->watch == NULL && conn->pending != NULL)
 		return false;
-	for (int i = 0; i < BORROWED_TURNS; i++) {
-		turn(c);
-		if (!acknowledge_for(c) || is_over(c) || must_go_on(c) ||
-		    !sleeps_well(c))
-			return false;
-		if (mailbox_idle(&c->box))
-			return true;
-	}
-	return false;
+	turn(c);
+	if (is_over(c))
+		return act_end(c);
+	return acknowledge_for(c) && !must_go_on(c) && sleeps_well(c);
 }
 
-static void
-act_or_wake(struct client *c)
+bool
+connection_act(struct client *c)
 {
-	bool done = false;
+	struct connection *conn = &c->conn;
 
-	if (baton_borrow(&c->baton)) {
-		role_take(&on_worker);
-		done = act(c);
-		role_drop(&on_worker);
-		baton_return(&c->baton, c->waker);
-	}
-	if (!done)
-		mailbox_wake_owner(&c->box);
+	if (conn->step == CONNECTION_ASKED && client_has_answer(c))
+		conn->step = CONNECTION_ANSWERED;
+	if (conn->step == CONNECTION_ANSWERED && !act_begin(c))
+		return false;
+	if (conn->step == CONNECTION_SHAKES && !act_greet(c))
+		return false;
+	return conn->step != CONNECTION_RELAYS || act_relay(c);
 }
 
 void
@@ -404,7 +452,7 @@ connection_deliver(struct client *c, struct chunk *packet)
 		break;
 	case QUEUE_WAKE:
 		if (act_for_it)
-			act_or_wake(c);
+			client_act_or_wake(c);
 		else
 			mailbox_wake_owner(&c->box);
 		break;
@@ -432,25 +480,35 @@ await_unrouted(struct client *c) RUNS_ON(on_worker)
 	}
 }
 
+/* The phone is told, and what waits for the client goes. */
+static void
+say_end(struct client *c) RUNS_ON(on_worker)
+{
+	struct connection *conn = &c->conn;
+
+	if (conn->stream.state != STREAM_CLOSED) {
+		const struct tcp_header rst = stream_rst(&conn->stream);
+
+		mux_send_tcp(conn->device, conn->route, &rst);
+	}
+	chunk_put(conn->pending);
+	conn->pending = NULL;
+}
+
 static void
 end(struct client *c) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
 	struct device *d = conn->device;
 
-	if (conn->stream.state != STREAM_CLOSED) {
-		const struct tcp_header rst = stream_rst(&conn->stream);
-
-		mux_send_tcp(d, conn->route, &rst);
-	}
-	chunk_put(conn->pending);
-	conn->pending = NULL;
+	say_end(c);
 	c->ask.kind = ASK_DISCONNECT;
 	client_ask(c);
 	await_unrouted(c);
 	route_put(conn->route);
 	conn->route = NULL;
 	conn->device = NULL;
+	conn->step = CONNECTION_NONE;
 	device_put(d);
 }
 
@@ -465,33 +523,55 @@ log_end(struct client *c)
 	    (unsigned long long)counter_read(&conn->stats.tx_bytes));
 }
 
+/* ---- The worker's own way ---- */
+
+static bool
+refuse(struct client *c) RUNS_ON(on_worker)
+{
+	log_info("%s: no device %u to connect to", client_name(c),
+	    c->ask.device_id);
+	c->conn.step = CONNECTION_NONE;
+	return client_send(c,
+	    client_build_result(c->form, c->ask.tag, c->ask.result));
+}
+
+/* The handshake and its Result.  True: bytes may move. */
+static bool
+greet(struct client *c) RUNS_ON(on_worker)
+{
+	const bool connected = shake_hands(c);
+
+	set_shaking(&c->conn, false);
+	log_result(c, connected);
+	if (client_send(c, client_build_result(c->form, c->ask.tag,
+		connected ? USBMUX_OK : USBMUX_CONNECTION_REFUSED)) &&
+	    connected)
+		c->conn.step = CONNECTION_RELAYS;
+	return connected;
+}
+
 bool
-connection_serve(struct client *c, const struct client_request *rq)
+connection_serve(struct client *c)
 {
 	struct connection *conn = &c->conn;
-	uint32_t result = USBMUX_CONNECTION_REFUSED;
+	bool connected = true;
 
-	c->ask.kind = ASK_CONNECT;
-	c->ask.device_id = rq->device_id;
-	c->ask.port = rq->port;
-	c->ask.info = rq->info;
-	client_ask(c);
-	if (c->ask.result != USBMUX_OK) {
-		log_info("%s: no device %u to connect to", client_name(c),
-		    rq->device_id);
-		return client_send(c,
-		    client_build_result(c->form, rq->tag, c->ask.result));
+	if (conn->step == CONNECTION_ASKED) {
+		client_await_answer(c);
+		conn->step = CONNECTION_ANSWERED;
 	}
-	begin(c, rq->port);
-	if (shake_hands(c))
-		result = USBMUX_OK;
-	log_info("%s: port %u of %s %s", client_name(c), rq->port,
-	    conn->device->name, result == USBMUX_OK ? "connected" : "refused");
-	if (client_send(c, client_build_result(c->form, rq->tag, result)) &&
-	    result == USBMUX_OK) {
+	if (conn->step == CONNECTION_ANSWERED) {
+		if (c->ask.result != USBMUX_OK)
+			return refuse(c);
+		begin(c);
+		conn->ready |= POLLIN;
+	}
+	if (conn->step == CONNECTION_SHAKES)
+		connected = greet(c);
+	if (conn->step == CONNECTION_RELAYS) {
 		run(c);
 		log_end(c);
 	}
 	end(c);
-	return result != USBMUX_OK;
+	return !connected;
 }

@@ -70,6 +70,16 @@ struct connection_stats {
 	struct counter reserved;  /* 1: upload credit taken for what comes next */
 };
 
+/* How far it has come. */
+enum connection_step {
+	CONNECTION_NONE,
+	CONNECTION_ASKED,    /* the manager, who has not answered */
+	CONNECTION_ANSWERED, /* that it may be, or not (ask.result) */
+	CONNECTION_SHAKES,   /* hands: the SYN was sent */
+	CONNECTION_RELAYS,   /* bytes both ways */
+	CONNECTION_ENDED,    /* and its client with it */
+};
+
 struct connection {
 	/* Set by the manager while the worker waits for its answer; constant
 	 * from then on, until the worker gives the connection up. */
@@ -80,8 +90,13 @@ struct connection {
 	/* Packet buffers: the worker takes, whoever has sent one gives. */
 	struct recycler buffers;
 	struct connection_stats stats;
+	/* Its phone has not answered yet.  Relaxed: for the manager, who looks
+	 * when it has been long enough. */
+	_Atomic bool shaking;
 
 	/* ---- The worker's ---- */
+	enum connection_step step OWNED_BY(on_worker);
+	struct moment answer_by OWNED_BY(on_worker); /* what the phone says */
 	struct stream stream OWNED_BY(on_worker);
 	/* For the client, in order: chunks linked through `more`. */
 	struct chunk *pending OWNED_BY(on_worker);
@@ -109,9 +124,23 @@ struct connection {
 	uint64_t fed OWNED_BY(on_worker); /* bytes received of the device */
 };
 
+/*
+ * How long a phone may take to answer a SYN.  Below the five seconds after
+ * which client libraries give up by themselves and would see a lost daemon
+ * rather than a refused connection.
+ */
+#define CONNECT_MS 4500
+
 void connection_init(struct connection *conn);
 /* When nobody has the client any more. */
 void connection_fini(struct connection *conn);
+
+/* The request for one is put to the manager; connection_serve() (client.h) or
+ * connection_act() goes on from there. */
+void connection_ask(struct client *c, const struct client_request *rq)
+    RUNS_ON(on_worker);
+/* Goes as far as may be in the worker's place.  False: the worker is needed. */
+bool connection_act(struct client *c) RUNS_ON(on_worker);
 
 /*
  * Gives a packet with its port to the worker of the connection, or acts as the

@@ -146,7 +146,8 @@ serve_request(struct client *c, const struct client_request *rq,
 		listener_serve(c, rq->tag, &rq->info);
 		return false;
 	case CLIENT_CONNECT:
-		return connection_serve(c, rq);
+		connection_ask(c, rq);
+		return connection_serve(c);
 	case CLIENT_LIST_DEVICES:
 		return list_devices(c, rq->tag);
 	case CLIENT_LIST_LISTENERS:
@@ -213,11 +214,14 @@ close_gently(struct client *c) RUNS_ON(on_worker)
 void
 client_serve(struct client *c, struct records *records)
 {
+	bool go_on = true;
+
 	if (c->admin)
 		admin_serve(c);
-	else
-		while (!c->stopped && serve_message(c, records))
-			;
+	else if (c->conn.step != CONNECTION_NONE)
+		go_on = connection_serve(c);
+	while (!c->admin && go_on && !c->stopped)
+		go_on = serve_message(c, records);
 	close_gently(c);
 	client_close_box(c);
 }

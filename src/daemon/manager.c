@@ -3,8 +3,9 @@
 /*
  * The manager's loop, and the order in which everything starts and ends.
  *
- * While its thread sleeps, a worker that has a quick question, or whose client
- * has ended, acts as the manager there and then (act_or_wake()).
+ * While its thread sleeps, who sees a client come, a worker that has a quick
+ * question, or whose client has ended, acts as the manager there and then
+ * (act_or_wake()).
  */
 
 #include "daemon/manager.h"
@@ -35,6 +36,8 @@ init_state(struct manager *m) ROLE_UNCHECKED
 	baton_init(&m->baton);
 	m->put_by_end = &m->put_by;
 	m->jobs_end = &m->jobs;
+	m->arrived_end = &m->arrived;
+	m->look_at = m->sleeps_until = MOMENT_NEVER;
 	m->told_phones = SIZE_MAX;
 	clients_init(m);
 	idle_init(m);
@@ -149,6 +152,13 @@ worker_of_knock(struct msg *m)
 }
 
 static struct client *
+client_of_call(struct msg *m)
+{
+	return (struct client *)((char *)m -
+	    offsetof(struct client, call_msg));
+}
+
+static struct client *
 client_of_ask(struct msg *m)
 {
 	return (struct client *)((char *)m - offsetof(struct client, ask));
@@ -197,6 +207,12 @@ take_message(struct manager *m, struct msg *msg) RUNS_ON(on_manager)
 		break;
 	case MSG_DEVICE_ENDED:
 		devices_ended(m, device_of_ended(msg));
+		break;
+	case MSG_CAME:
+		workers_came(m, (struct entrance *)msg);
+		break;
+	case MSG_CLIENT_CALLS:
+		clients_call(m, client_of_call(msg));
 		break;
 	case MSG_KNOCK:
 		workers_knock(m, worker_of_knock(msg));
@@ -266,7 +282,8 @@ take_messages(struct manager *m) RUNS_ON(on_manager)
 static bool
 is_quick(struct manager *m, const struct msg *msg) RUNS_ON(on_manager)
 {
-	return msg->type == MSG_KNOCK || msg->type == MSG_CLIENT_ENDED ||
+	return msg->type == MSG_CAME || msg->type == MSG_CLIENT_CALLS ||
+	    msg->type == MSG_KNOCK || msg->type == MSG_CLIENT_ENDED ||
 	    msg->type == MSG_SCM_ENDED ||
 	    (msg->type == MSG_SCM_OPENED && !workers_are_few(m)) ||
 	    (msg->type == MSG_ASK &&
@@ -295,7 +312,8 @@ act(struct manager *m) RUNS_ON(on_manager)
 			else
 				put_by(m, msg);
 		}
-		if (m->put_by != NULL || workers_need_own_thread(m))
+		if (m->put_by != NULL || workers_need_own_thread(m) ||
+		    clients_need_own_thread(m))
 			return false;
 		if (mailbox_idle(&m->box))
 			return true;
@@ -308,16 +326,19 @@ static void
 act_or_wake(void *arg)
 {
 	struct manager *m = arg;
+	struct msg *arrived = NULL;
 	bool done = false;
 
 	if (baton_borrow(&m->baton)) {
 		role_take(&on_manager);
 		done = act(m);
+		arrived = clients_take_arrived(m);
 		role_drop(&on_manager);
 		baton_return(&m->baton, m->waker);
 	}
 	if (!done)
 		waker_wake(m->waker);
+	clients_begin(arrived);
 }
 
 /* ---- Waiting ---- */
@@ -340,6 +361,7 @@ sleep_until(struct manager *m, struct moment deadline) RUNS_ON(on_manager)
 	if (!mailbox_idle(&m->box)) {
 		poll(pfd, POLL_COUNT, 0);
 	} else {
+		m->sleeps_until = deadline;
 		if (lends)
 			baton_lay_down(&m->baton);
 		poll(pfd, POLL_COUNT,
@@ -386,9 +408,11 @@ loop(struct manager *m) RUNS_ON(on_manager)
 		struct moment deadline;
 
 		take_messages(m);
+		clients_begin(clients_take_arrived(m));
 		deadline = moment_earlier(devices_run_due(m), report_run(m));
 		deadline = moment_earlier(deadline, idle_run(m));
 		deadline = moment_earlier(deadline, scm_run(m));
+		deadline = moment_earlier(deadline, clients_run(m));
 		deadline = moment_earlier(deadline, workers_run(m));
 		if (m->quitting)
 			deadline = moment_earlier(deadline, run_quit(m, &over));
@@ -403,7 +427,9 @@ manager_main(void *arg)
 	struct manager *m = arg;
 
 	role_take(&on_manager);
+	workers_open_entrances(m);
 	loop(m);
+	workers_close_entrances(m);
 	idle_fini(m);
 	scm_fini(m);
 	if (m->clean) {

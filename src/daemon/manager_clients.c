@@ -4,6 +4,7 @@
  * answers to their workers, news to those that listen. */
 
 #include <dirent.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,6 @@ clients_left_room(struct manager *m)
 	if (descriptors_taken(m) < m->descriptor_limit / 2)
 		m->told_full = false;
 	m->accept_again = (struct moment){ 0 };
-	workers_park(m);
 	workers_watch(m);
 }
 
@@ -128,22 +128,146 @@ unlist_client(struct manager *m, struct client *c) RUNS_ON(on_manager)
 	m->client_count--;
 }
 
+/* The serve_msg has no other use yet. */
+static void
+add_arrived(struct manager *m, struct client *c) RUNS_ON(on_manager)
+{
+	c->serve_msg.node.next = NULL;
+	*m->arrived_end = &c->serve_msg;
+	m->arrived_end = (struct msg **)&c->serve_msg.node.next;
+}
+
 bool
 clients_came(struct manager *m, struct worker *w, int fd, bool admin)
 {
 	struct client *c = client_new(fd, m->last_client_number + 1, admin,
-	    w->waker, &m->box);
+	    w != NULL ? w->waker : NULL, &m->box);
 
 	if (c == NULL)
 		return false;
 	m->last_client_number++;
 	c->poller = m->config.poller;
 	c->phase = admin ? CLIENT_PHASE_ADMIN : CLIENT_PHASE_COMMAND;
+	c->served = w != NULL;
 	list_client(m, c);
-	mailbox_post(&w->box, &c->serve_msg);
+	if (w != NULL)
+		mailbox_post(&w->box, &c->serve_msg);
+	else
+		add_arrived(m, client_get(c));
 	if (!admin)
 		clients_note_room(m);
 	return true;
+}
+
+struct msg *
+clients_take_arrived(struct manager *m)
+{
+	struct msg *first = m->arrived;
+
+	m->arrived = NULL;
+	m->arrived_end = &m->arrived;
+	return first;
+}
+
+static struct client *
+client_of_arrived(struct msg *msg)
+{
+	return (struct client *)((char *)msg -
+	    offsetof(struct client, serve_msg));
+}
+
+/*
+ * To begin with a client is to ask the manager, and who does that may find others
+ * that have arrived: they are begun with after this one, not inside.
+ */
+void
+clients_begin(struct msg *arrived)
+{
+	static _Thread_local struct msg *first, **end;
+	static _Thread_local bool under_way;
+
+	if (first == NULL)
+		end = &first;
+	*end = arrived;
+	while (*end != NULL)
+		end = (struct msg **)&(*end)->node.next;
+	if (under_way)
+		return;
+	under_way = true;
+	while (first != NULL) {
+		struct client *c = client_of_arrived(first);
+
+		first = msg_next(first);
+		if (first == NULL)
+			end = &first;
+		client_act_or_wake(c);
+		client_put(c);
+	}
+	under_way = false;
+}
+
+/* ---- Workers for clients ---- */
+
+void
+clients_call(struct manager *m, struct client *c)
+{
+	c->served = true;
+	workers_give(m, &c->serve_msg);
+}
+
+bool
+clients_need_own_thread(struct manager *m)
+{
+	return moment_before(m->look_at, m->sleeps_until);
+}
+
+/* Nobody else waits for what its phone says. */
+static bool
+is_pending(const struct client *c) RUNS_ON(on_manager)
+{
+	return c->phase == CLIENT_PHASE_CONNECTED && !c->served &&
+	    atomic_load_explicit(&c->conn.shaking, memory_order_relaxed);
+}
+
+/*
+ * While clients connect there is a look every so often, so that nobody who
+ * connects need wake the manager to have one.
+ */
+struct moment
+clients_run(struct manager *m)
+{
+	const struct moment now = clock_now();
+
+	if (moment_before(now, m->look_at))
+		return m->look_at;
+	m->look_at = m->connects ? moment_after_ms(now, CONNECT_MS)
+				 : MOMENT_NEVER;
+	m->connects = false;
+	for (struct client *c = m->clients; c != NULL; c = c->next) {
+		const struct moment late =
+		    moment_after_ms(c->asked_at, CONNECT_MS);
+
+		if (!is_pending(c))
+			continue;
+		if (moment_before(now, late))
+			m->look_at = moment_earlier(m->look_at, late);
+		else if (!atomic_exchange_explicit(&c->called, true,
+			     memory_order_acq_rel))
+			clients_call(m, c);
+	}
+	return m->look_at;
+}
+
+/* After that look there is to be one for this client. */
+static void
+note_connect(struct manager *m, struct client *c) RUNS_ON(on_manager)
+{
+	if (c->served)
+		return;
+	c->asked_at = clock_now();
+	m->connects = true;
+	if (m->look_at.ns == MOMENT_NEVER.ns)
+		m->look_at = moment_after_ms(c->asked_at, CONNECT_MS);
 }
 
 /* ---- Questions ---- */
@@ -152,7 +276,7 @@ static void
 answer(struct client *c)
 {
 	c->ask.msg.type = MSG_ANSWER;
-	mailbox_post(&c->box, &c->ask.msg);
+	client_post(c, &c->ask.msg);
 }
 
 static void
@@ -209,6 +333,7 @@ connect_to(struct manager *m, struct client *c) RUNS_ON(on_manager)
 	c->dport = c->ask.port;
 	c->phase = CLIENT_PHASE_CONNECTED;
 	m->connected_count++;
+	note_connect(m, c);
 	d->connections++;
 	c->conn.device = device_get(d);
 	c->conn.route = route_get(r);
@@ -324,7 +449,7 @@ static void
 stop_client(struct client *c) RUNS_ON(on_manager)
 {
 	if (!c->stop_posted)
-		mailbox_post(&c->box, &c->stop_msg);
+		client_post(c, &c->stop_msg);
 	c->stop_posted = true;
 }
 
@@ -365,6 +490,8 @@ clients_ended(struct manager *m, struct client *c)
 {
 	disconnect(m, c);
 	unlist_client(m, c);
+	if (c->served)
+		workers_park(m);
 	clients_left_room(m);
 	client_put(c);
 }

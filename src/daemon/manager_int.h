@@ -60,6 +60,13 @@ struct idle {
 
 /* Where clients come: a listener, or the control socket. */
 struct entrance {
+	struct msg msg; /* MSG_CAME; in a mailbox as long as `posted` */
+	_Atomic bool posted;
+	/* Its end has been told, not just of a client; relaxed, the message
+	 * orders it. */
+	_Atomic bool hung_up;
+	struct manager *manager;
+	struct poller_watch *watch; /* NULL: workers wait at the door */
 	bool watched; /* for who comes next */
 	bool shut;    /* for good: another who has the socket shut it down */
 };
@@ -101,7 +108,16 @@ struct manager {
 	uint32_t last_client_number OWNED_BY(on_manager);
 	/* Where workers wait: at the listeners, and last the control socket. */
 	struct door *door;
-	struct entrance *entrances OWNED_BY(on_manager); /* in that order */
+	struct entrance *entrances; /* in that order; see there */
+	/* Clients that have been let in, to begin with when the role has been
+	 * given back; references, their serve_msg. */
+	struct msg *arrived OWNED_BY(on_manager);
+	struct msg **arrived_end OWNED_BY(on_manager);
+	/* When connections are looked at that may have waited too long, and
+	 * until when the thread sleeps. */
+	struct moment look_at OWNED_BY(on_manager);
+	bool connects OWNED_BY(on_manager); /* there were, since the last look */
+	struct moment sleeps_until OWNED_BY(on_manager);
 	struct worker *workers OWNED_BY(on_manager); /* all */
 	uint32_t worker_count OWNED_BY(on_manager);
 	uint32_t parked_count OWNED_BY(on_manager); /* without a job */
@@ -164,14 +180,24 @@ void clients_init(struct manager *m);
 bool clients_have_room(struct manager *m) RUNS_ON(on_manager);
 /* One more is there: the log says when it was the last. */
 void clients_note_room(struct manager *m) RUNS_ON(on_manager);
-/* One is there no more, and its worker is free: others are let in. */
+/* One is there no more: others are let in. */
 void clients_left_room(struct manager *m) RUNS_ON(on_manager);
 /* Clients that are at something else than listening. */
 bool clients_any_busy(struct manager *m) RUNS_ON(on_manager);
-/* A client has come, and is given to that worker.  False when memory has run
- * out: `fd` is still the caller's. */
+/* A client has come, and is given to that worker; NULL: it is one of those that
+ * have arrived.  False when memory has run out: `fd` is still the caller's. */
 bool clients_came(struct manager *m, struct worker *w, int fd, bool admin)
     RUNS_ON(on_manager);
+/* Those that have arrived, for clients_begin(), which needs no role: it begins
+ * with them, on the calling thread. */
+struct msg *clients_take_arrived(struct manager *m) RUNS_ON(on_manager);
+void clients_begin(struct msg *arrived);
+/* MSG_CLIENT_CALLS: it gets a worker. */
+void clients_call(struct manager *m, struct client *c) RUNS_ON(on_manager);
+/* A phone has been asked for a connection, and the thread sleeps too long. */
+bool clients_need_own_thread(struct manager *m) RUNS_ON(on_manager);
+/* Workers for those whose phone does not answer; the moment of the next look. */
+struct moment clients_run(struct manager *m) RUNS_ON(on_manager);
 void clients_ask(struct manager *m, struct client *c) RUNS_ON(on_manager);
 /* Answering that neither blocks nor takes long, however many are there. */
 bool clients_ask_is_quick(const struct client *c);
@@ -183,6 +209,11 @@ void clients_stop_all(struct manager *m) RUNS_ON(on_manager);
 
 /* ---- manager_workers.c ---- */
 
+/* Pollers wait at the listeners, if there are pollers. */
+void workers_open_entrances(struct manager *m) RUNS_ON(on_manager);
+void workers_close_entrances(struct manager *m) RUNS_ON(on_manager);
+/* MSG_CAME. */
+void workers_came(struct manager *m, struct entrance *e) RUNS_ON(on_manager);
 /* MSG_KNOCK. */
 void workers_knock(struct manager *m, struct worker *w) RUNS_ON(on_manager);
 /* One has no job any more, and is on its way to the door. */

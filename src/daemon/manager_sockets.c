@@ -73,6 +73,7 @@ void
 sockets_ended(struct manager *m, struct scm_conn *c)
 {
 	unlist_socket(m, c);
+	workers_park(m);
 	clients_left_room(m);
 	scm_conn_put(c);
 }

@@ -3,7 +3,8 @@
 /*
  * The manager's workers.  Those without a job wait at the door (door.h); one who
  * is woken there knocks, and is given what it was woken for: a client that it
- * accepts itself, acting as the manager, or a job that waits.
+ * accepts itself, acting as the manager, or a job that waits.  With pollers it is
+ * they who accept, and a client that needs a worker is such a job.
  *
  * There is always one more at the door than jobs wait, so that nobody has to
  * make a thread first for who comes.
@@ -26,6 +27,9 @@
  * twice that, so that threads do not come and go with them.
  */
 #define PARKED_MAX 128
+
+/* Clients that are let in at a time: others are to have the manager, too. */
+#define ENTER_MAX 8
 
 /* When descriptors, memory or threads have run out: no new client for this
  * long; those that wait stay in the socket's backlog. */
@@ -157,18 +161,9 @@ lets_in(struct manager *m, size_t which) RUNS_ON(on_manager)
 	const bool admin = which == m->config.listener_count;
 
 	return !m->quitting && !m->entrances[which].shut && idle_lets_in(m) &&
-	    !moment_before(clock_now(), m->accept_again) &&
+	    (m->accept_again.ns == 0 ||
+		!moment_before(clock_now(), m->accept_again)) &&
 	    (admin || clients_have_room(m));
-}
-
-void
-workers_watch(struct manager *m)
-{
-	for (size_t i = 0; i <= m->config.listener_count; i++)
-		if (!m->entrances[i].watched && lets_in(m, i)) {
-			m->entrances[i].watched = true;
-			door_watch(m->door, i);
-		}
 }
 
 #ifdef POLLRDHUP
@@ -176,6 +171,29 @@ workers_watch(struct manager *m)
 #else
 #define SHUT_EVENTS POLLHUP
 #endif
+#define ENTRANCE_EVENTS (POLLIN | SHUT_EVENTS)
+
+void
+workers_watch(struct manager *m)
+{
+	for (size_t i = 0; i <= m->config.listener_count; i++)
+		if (!m->entrances[i].watched && lets_in(m, i)) {
+			m->entrances[i].watched = true;
+			if (m->entrances[i].watch != NULL)
+				poller_rewatch(m->entrances[i].watch,
+				    ENTRANCE_EVENTS);
+			else
+				door_watch(m->door, i);
+		}
+}
+
+/* Pollers tell of that, once; workers just find nobody. */
+static bool
+may_be_shut(struct entrance *e)
+{
+	return e->watch == NULL ||
+	    atomic_exchange_explicit(&e->hung_up, false, memory_order_relaxed);
+}
 
 /*
  * Whoever shares a socket can end it for all with shutdown(2): it is ready from
@@ -214,36 +232,112 @@ accept_failed(struct manager *m, size_t which) RUNS_ON(on_manager)
 	}
 }
 
-/* The client at that socket is this worker's.  False: there is none. */
-static bool
+/* What becomes of a look at who has come. */
+enum entry {
+	ENTRY_NOW,    /* somebody has been let in */
+	ENTRY_NOBODY, /* is there */
+	ENTRY_LATER,  /* or never */
+};
+
+/* The client at that socket is this worker's, or (NULL) has none. */
+static enum entry
 let_in(struct manager *m, struct worker *w, size_t which) RUNS_ON(on_manager)
 {
 	int fd;
 
-	m->entrances[which].watched = false;
 	if (!lets_in(m, which))
-		return false;
+		return ENTRY_LATER;
 	fd = accept4(workers_socket(m, which), NULL, NULL,
 	    SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0 && errno == EAGAIN && !may_be_shut(&m->entrances[which]))
+		return ENTRY_NOBODY;
 	if (fd < 0) {
 		accept_failed(m, which);
-		return false;
+		return ENTRY_LATER;
 	}
 	if (!clients_came(m, w, fd, which == m->config.listener_count)) {
 		close(fd);
 		pause_accepting(m, "out of memory");
-		return false;
+		return ENTRY_LATER;
 	}
 	m->told_short = false;
-	m->parked_count--;
-	return true;
+	return ENTRY_NOW;
+}
+
+static void
+poller_sees(void *arg, short events)
+{
+	struct entrance *e = arg;
+
+	if ((events & SHUT_EVENTS) != 0)
+		atomic_store_explicit(&e->hung_up, true, memory_order_relaxed);
+	/* Acquire: pairs with the release in workers_came(). */
+	if (!atomic_exchange_explicit(&e->posted, true, memory_order_acq_rel))
+		mailbox_post(&e->manager->box, &e->msg);
+}
+
+/* Pollers end before the manager is freed. */
+static void
+poller_leaves(void *arg)
+{
+	(void)arg;
+}
+
+/* Without, for want of something, clients of that socket wake workers; admins
+ * do, whom nobody waits for in a hurry. */
+void
+workers_open_entrances(struct manager *m)
+{
+	for (size_t i = 0; i < m->config.listener_count; i++) {
+		struct entrance *e = &m->entrances[i];
+
+		e->msg.type = MSG_CAME;
+		e->manager = m;
+		if (m->config.poller != NULL)
+			e->watch = poller_watch(m->config.poller,
+			    m->config.listeners[i], ENTRANCE_EVENTS,
+			    poller_sees, poller_leaves, e);
+		e->watched = e->watch != NULL;
+	}
+}
+
+void
+workers_close_entrances(struct manager *m)
+{
+	for (size_t i = 0; i < m->config.listener_count; i++)
+		if (m->entrances[i].watch != NULL)
+			poller_unwatch(m->entrances[i].watch);
+}
+
+/*
+ * A socket is told of once, so who is there is let in until there is nobody, or
+ * told of again; and again, too, when clients are let in again.
+ */
+void
+workers_came(struct manager *m, struct entrance *e)
+{
+	const size_t which = (size_t)(e - m->entrances);
+	enum entry last = ENTRY_NOW;
+
+	/* Before the look: who comes later is told of again.  Release: pairs
+	 * with the acquire in poller_sees(). */
+	atomic_store_explicit(&e->posted, false, memory_order_release);
+	for (int i = 0; i < ENTER_MAX && last == ENTRY_NOW; i++)
+		last = let_in(m, NULL, which);
+	if (last == ENTRY_NOBODY)
+		return;
+	e->watched = false;
+	workers_watch(m);
 }
 
 void
 workers_knock(struct manager *m, struct worker *w)
 {
 	if (w->found >= 0) {
-		if (!let_in(m, w, (size_t)w->found))
+		m->entrances[w->found].watched = false;
+		if (let_in(m, w, (size_t)w->found) == ENTRY_NOW)
+			m->parked_count--;
+		else
 			worker_wait_on(w);
 		workers_watch(m);
 		return;

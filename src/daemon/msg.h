@@ -41,6 +41,12 @@ enum msg_type {
 	/* worker: it was woken at the door, by what worker->found says.
 	 * worker->knock_msg.  The worker waits for what it is to do. */
 	MSG_KNOCK,
+	/* poller: somebody has come to a socket that it watches.  struct
+	 * entrance; the manager lets in who is there. */
+	MSG_CAME,
+	/* whoever has something for a client that has no worker, and cannot do
+	 * it himself: it is to have one.  client->call_msg, once. */
+	MSG_CLIENT_CALLS,
 	/* worker: a question; client->ask.  The worker waits for MSG_ANSWER. */
 	MSG_ASK,
 	/* worker: its client is done with, the worker is free again.
@@ -112,7 +118,8 @@ enum msg_type {
 
 	/* ---- to a worker: its own mailbox, between clients ---- */
 
-	/* manager: serve this client.  client->serve_msg. */
+	/* manager: serve this client, which may be in the middle of something.
+	 * client->serve_msg. */
 	MSG_SERVE,
 	/* manager: serve this socket of a device.  scm_conn->serve_msg. */
 	MSG_SERVE_SCM,

@@ -55,9 +55,12 @@ reader_end(struct device *d, enum device_end end, const char *why)
 static void
 tell_gone(struct route *r)
 {
+	struct client *c = client_get(r->client);
+
 	/* The message is the route's, so the reference goes with it. */
-	if (!mailbox_post(&r->client->box, &r->gone_msg))
+	if (!client_post(c, &r->gone_msg))
 		route_put(r);
+	client_put(c);
 }
 
 static void

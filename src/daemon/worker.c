@@ -21,6 +21,8 @@ client_of_serve(struct msg *m)
 static void
 serve_client(struct worker *w, struct client *c) RUNS_ON(on_worker)
 {
+	if (atomic_load_explicit(&c->waker, memory_order_relaxed) == NULL)
+		client_attach(c, w->waker);
 	client_serve(c, w->records);
 	mailbox_post(c->manager, &c->ended_msg);
 }

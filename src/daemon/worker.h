@@ -5,7 +5,8 @@
 /*
  * A thread that serves one client, or one socket of a device (scm_conn.h), at a
  * time.  Between two it waits at the door (door.h); woken there, it knocks at the
- * manager's, which tells it what it is to do.
+ * manager's, which tells it what it is to do.  With pollers clients come without
+ * one, and get one when they need it (client.h).
  */
 
 #include <stdbool.h>

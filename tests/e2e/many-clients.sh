@@ -17,6 +17,7 @@ must_await 20 has_connections "$idle"
 
 step "others are served as ever"
 must load --all -c 4 echo "$(scaled 1048576)"
+at_most 250 "$(threads_of "$muxd_pid")" "threads: idle clients need none"
 note "descriptors $(fds_of "$muxd_pid"), threads $(threads_of "$muxd_pid"), memory $(rss_kib "$muxd_pid") KiB"
 kill "$idler"
 wait "$idler" 2>/dev/null

@@ -56,6 +56,11 @@ at_most $((leaving + 100 * MUXD_TEST_PATIENCE)) "$(median "${left[@]}")" \
 at_most $((coming + 100 * MUXD_TEST_PATIENCE)) "$(median "${came[@]}")" \
     "milliseconds to come"
 
+step "who wants to connect to phone 1 meanwhile is refused in time"
+since=$(now_ms)
+must load -d "$one" -c 3 --refused connect 1
+at_most $((5000 * MUXD_TEST_PATIENCE)) $(($(now_ms) - since)) milliseconds
+
 step "phone 1 goes on where it stopped when it answers again"
 phone resume 1 >/dev/null
 kill -0 "$victim" 2>/dev/null || fail "its connection ended: $(cat "$DIR/victim.log")"

@@ -16,6 +16,7 @@
 #endif
 
 #include "actor/mailbox.h"
+#include "actor/poller.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sock.h"
@@ -32,6 +33,7 @@ static int listener, control;
 static struct sock_addr control_where;
 static struct fake fakes[SOURCES];
 static struct manager *m;
+static struct poller *poller; /* NULL: every actor waits by itself */
 static struct waker *ended;
 
 static void
@@ -46,7 +48,8 @@ begin(void) ROLE_UNCHECKED /* the test is main */
 	static struct usb_source *sources[SOURCES];
 	struct manager_config config = { .listeners = &listener,
 		.listener_count = 1, .sources = sources,
-		.source_count = SOURCES, .wanted_mode = 1 };
+		.source_count = SOURCES, .wanted_mode = 1,
+		.poller = poller };
 	struct cause why;
 
 	log_set_level(LOG_LEVEL_FATAL); /* faults are made on purpose */
@@ -76,11 +79,21 @@ begin(void) ROLE_UNCHECKED /* the test is main */
 }
 
 static void
+begin_polled(void)
+{
+	poller = poller_new(2);
+	HOLDS(poller != NULL, "no pollers");
+	begin();
+}
+
+static void
 end(void) ROLE_UNCHECKED
 {
 	manager_quit(m);
 	HOLDS(waker_wait(ended, UNIT_PATIENCE_MS), "it does not end");
 	HOLDS(manager_join(m), "a thread is left");
+	if (poller != NULL)
+		poller_free(poller);
 	manager_free(m);
 	for (int i = 0; i < SOURCES; i++) {
 		ck_assert_uint_eq(fakes[i].frees,
@@ -547,6 +560,24 @@ START_TEST(it_ends_when_asked_and_idle)
 }
 END_TEST
 
+static TCase *
+clients(const char *name, SFun prepare)
+{
+	TCase *tc = tcase_create(name);
+
+	tcase_set_timeout(tc, 12);
+	tcase_add_checked_fixture(tc, prepare, end);
+	tcase_add_test(tc, only_a_device_that_is_shown_can_be_connected_to);
+	tcase_add_test(tc, unplugging_ends_every_connection);
+	tcase_add_test(tc, workers_serve_one_client_after_the_other);
+#ifdef __linux__
+	tcase_add_loop_test(tc, a_programs_name_does_not_spoil_the_status, 0, 5);
+#endif
+	tcase_add_loop_test(tc, it_ends_while_everything_is_under_way, 0, 2);
+	tcase_add_test(tc, it_ends_when_asked_and_idle);
+	return tc;
+}
+
 int
 main(void)
 {
@@ -561,17 +592,9 @@ main(void)
 	tcase_add_test(tc, a_phone_that_is_reset_comes_back_with_another_id);
 	tcase_add_test(tc, a_rescan_reaches_the_sources);
 	suite_add_tcase(s, tc);
-	tc = tcase_create("clients");
-	tcase_set_timeout(tc, 12);
-	tcase_add_checked_fixture(tc, begin, end);
-	tcase_add_test(tc, only_a_device_that_is_shown_can_be_connected_to);
-	tcase_add_test(tc, unplugging_ends_every_connection);
-	tcase_add_test(tc, workers_serve_one_client_after_the_other);
-#ifdef __linux__
-	tcase_add_loop_test(tc, a_programs_name_does_not_spoil_the_status, 0, 5);
+	suite_add_tcase(s, clients("clients", begin));
+#ifdef __linux__ /* where there are pollers */
+	suite_add_tcase(s, clients("clients, polled", begin_polled));
 #endif
-	tcase_add_loop_test(tc, it_ends_while_everything_is_under_way, 0, 2);
-	tcase_add_test(tc, it_ends_when_asked_and_idle);
-	suite_add_tcase(s, tc);
 	return unit_run(s);
 }

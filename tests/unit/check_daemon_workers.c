@@ -24,6 +24,7 @@
 static char dir[] = "/tmp/check_daemon_workers.XXXXXX";
 static struct sock_addr where[LISTENERS]; /* a path, and a port */
 static int listeners[LISTENERS];
+static struct poller *poller; /* NULL: workers wait by themselves */
 static struct manager_config config;
 static struct manager *m;
 static struct waker *ended, *told;
@@ -71,10 +72,19 @@ setup(void) ROLE_UNCHECKED /* the manager's thread does not run */
 	ended = waker_new();
 	told = waker_new();
 	config = (struct manager_config){ .listeners = listeners,
-		.listener_count = LISTENERS, .control = -1, .idle_ms = 1 };
+		.listener_count = LISTENERS, .control = -1, .idle_ms = 1,
+		.poller = poller };
 	m = manager_new(&config, &why);
 	HOLDS(m != NULL, "%s", why.text);
 	manager_on_end(m, note_end, ended);
+}
+
+static void
+setup_polled(void)
+{
+	poller = poller_new(2);
+	HOLDS(poller != NULL, "no pollers");
+	setup();
 }
 
 static void
@@ -95,6 +105,9 @@ await_end(void) ROLE_UNCHECKED
 static void
 teardown(void)
 {
+	if (poller != NULL)
+		poller_free(poller);
+	poller = NULL;
 	manager_free(m);
 	log_set_sink(NULL);
 	waker_put(ended);
@@ -291,14 +304,13 @@ START_TEST(a_socket_that_is_shut_does_not_keep_it)
 }
 END_TEST
 
-int
-main(void)
+static TCase *
+cases(const char *name, SFun prepare)
 {
-	Suite *s = suite_create("daemon/workers");
-	TCase *tc = tcase_create("doors");
+	TCase *tc = tcase_create(name);
 
 	tcase_set_timeout(tc, 30);
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, prepare, teardown);
 	tcase_add_test(tc, after_a_pause_its_thread_is_not_needed);
 	tcase_add_test(tc, sockets_and_clients_share_the_descriptors);
 	tcase_add_test(tc, a_socket_that_ends_makes_room);
@@ -306,6 +318,17 @@ main(void)
 	    2 * LISTENERS);
 	tcase_add_loop_test(tc, a_socket_that_is_shut_does_not_keep_it, 0,
 	    LISTENERS);
-	suite_add_tcase(s, tc);
+	return tc;
+}
+
+int
+main(void)
+{
+	Suite *s = suite_create("daemon/workers");
+
+	suite_add_tcase(s, cases("doors", setup));
+#ifdef __linux__ /* where there are pollers */
+	suite_add_tcase(s, cases("entrances", setup_polled));
+#endif
 	return unit_run(s);
 }
