@@ -17,7 +17,7 @@ outbox_init(struct outbox *o)
 {
 	*o = (struct outbox){ .limit = OUTBOX_LIMIT_MIN,
 		.needed = OUTBOX_LIMIT_MIN, .lowest = UINT32_MAX,
-		.rate = OUTBOX_RATE };
+		.rate = OUTBOX_RATE, .most = OUTBOX_PAYLOAD_MAX };
 }
 
 /* Behind those that begin before it or with it; but one that has been silent is
@@ -52,9 +52,9 @@ weight(const struct packet *p)
 
 /* Its flow has had less than its share, and does not want more. */
 static bool
-is_sparse(const struct outbox *o, const struct flow *f, const struct packet *p)
+is_sparse(const struct flow *f, const struct packet *p, uint64_t clock)
 {
-	return f->first == NULL && f->ends < o->clock && p->payload_len > 0 &&
+	return f->first == NULL && f->ends < clock &&
 	    p->payload_len <= OUTBOX_PAYLOAD_MIN;
 }
 
@@ -67,7 +67,10 @@ outbox_add(struct outbox *o, struct flow *flow, struct packet *p)
 	p->not_before = flow != NULL ? latest(o->clock, o->barrier)
 				     : o->horizon;
 	m->node.next = NULL;
-	o->sparse |= is_sparse(o, f, p);
+	if (is_sparse(f, p, o->clock)) {
+		o->sparse |= p->payload_len > 0;
+		o->acks |= p->payload_len == 0;
+	}
 	if (f->first != NULL) {
 		*f->end = m;
 		f->last_ends = latest(f->last_ends, p->not_before) + weight(p);
@@ -145,14 +148,14 @@ measure(struct outbox *o, uint32_t in_flight, struct moment now)
 	o->turns = o->empty = 0;
 }
 
-/* Somebody waits for the end of what is under way, or might soon. */
+/* Whether what has been `seen` is still to be reckoned with. */
 static bool
-is_shared(struct outbox *o, struct moment now)
+lasts(bool *seen, struct moment *until, struct moment now)
 {
-	if (o->sparse)
-		o->shared_until = moment_after_ms(now, OUTBOX_SHARED_MS);
-	o->sparse = false;
-	return moment_before(now, o->shared_until);
+	if (*seen)
+		*until = moment_after_ms(now, OUTBOX_SHARED_MS);
+	*seen = false;
+	return moment_before(now, *until);
 }
 
 /* Once may be this host's delay, which no limit is enough for. */
@@ -174,12 +177,16 @@ look_for_starvation(struct outbox *o, uint32_t in_flight)
 uint32_t
 outbox_adjust(struct outbox *o, uint32_t in_flight, struct moment now)
 {
+	const bool shared = lasts(&o->sparse, &o->shared_until, now);
 	uint64_t carried;
 
 	measure(o, in_flight, now);
 	look_for_starvation(o, in_flight);
 	carried = o->rate *
-	    (is_shared(o, now) ? OUTBOX_SHARED_US : OUTBOX_ALONE_US) / 1000000;
+	    (shared ? OUTBOX_SHARED_US : OUTBOX_ALONE_US) / 1000000;
+	o->most = lasts(&o->acks, &o->both_until, now)
+		? OUTBOX_PAYLOAD_BOTH
+		: OUTBOX_PAYLOAD_MAX;
 	o->limit = clamp(latest(o->needed, carried));
 	return o->limit;
 }

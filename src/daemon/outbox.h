@@ -41,9 +41,14 @@
  * not cut into less; and a flow with no more than that to say is not bulk. */
 #define OUTBOX_PAYLOAD_MIN 4000u
 
-/* And the most, a bit below a phone's 48 KiB: just that would need a zero-length
- * packet each. */
+/*
+ * And the most, a bit below a phone's 48 KiB: just that would need a zero-length
+ * packet each.  Less while other flows acknowledge what the phone sends: its own
+ * acknowledgements then wait behind that, and have to begin earlier, lest all of
+ * its window be in flight before the first has come.
+ */
 #define OUTBOX_PAYLOAD_MAX 49000u
+#define OUTBOX_PAYLOAD_BOTH 32700u
 
 /*
  * The limit's range, in bytes as outbox_weight() counts them.  The least is two
@@ -102,7 +107,9 @@ struct outbox {
 	uint32_t turns;      /* ...and how often it was looked whether the */
 	uint32_t empty;      /* transport had any, and it had not */
 	bool sparse; /* a flow that sends little has sent */
-	struct moment shared_until;
+	bool acks;   /* and one that receives */
+	struct moment shared_until, both_until;
+	uint32_t most; /* payload of a frame */
 };
 
 void outbox_init(struct outbox *o);
@@ -132,12 +139,12 @@ outbox_weight(uint32_t len)
  * it cannot be interrupted; and a bit, lest a third one finds room when the limit
  * has risen. */
 static inline uint32_t
-outbox_payload(uint32_t limit)
+outbox_payload(const struct outbox *o)
 {
 	const uint32_t half =
-	    limit / 16 * 9 - OUTBOX_FRAME - PACKET_HEADER_ROOM;
+	    o->limit / 16 * 9 - OUTBOX_FRAME - PACKET_HEADER_ROOM;
 
-	return half < OUTBOX_PAYLOAD_MAX ? half : OUTBOX_PAYLOAD_MAX;
+	return half < o->most ? half : o->most;
 }
 
 /* Before frames are sent, with `in_flight` bytes at the transport: the limit

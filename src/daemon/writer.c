@@ -81,12 +81,14 @@ send_frames(struct device *d) RUNS_ON(on_writer)
 	struct outbox *o = &d->outbox;
 	const uint32_t limit =
 	    outbox_adjust(o, credit_used(&d->write_credit), clock_now());
+	const uint32_t payload = outbox_payload(o);
 
-	if (limit != d->write_credit.limit) {
-		d->write_credit.limit = limit;
-		atomic_store_explicit(&d->frame_payload, outbox_payload(limit),
+	d->write_credit.limit = limit;
+	/* Read for each frame, and seldom another one. */
+	if (payload != atomic_load_explicit(&d->frame_payload,
+		memory_order_relaxed))
+		atomic_store_explicit(&d->frame_payload, payload,
 		    memory_order_relaxed);
-	}
 	while (!outbox_is_empty(o) &&
 	    credit_take(&d->write_credit, outbox_next_weight(o))) {
 		send_frame(d, outbox_next(o));
