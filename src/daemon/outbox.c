@@ -17,7 +17,8 @@ outbox_init(struct outbox *o)
 {
 	*o = (struct outbox){ .limit = OUTBOX_LIMIT_MIN,
 		.needed = OUTBOX_LIMIT_MIN, .lowest = UINT32_MAX,
-		.rate = OUTBOX_RATE, .most = OUTBOX_PAYLOAD_MAX };
+		.rate = OUTBOX_RATE, .most = OUTBOX_PAYLOAD_MAX,
+		.trip_us = INT64_MAX };
 }
 
 /* Behind those that begin before it or with it; but one that has been silent is
@@ -104,6 +105,8 @@ outbox_next(struct outbox *o)
 	f->first = msg_next(f->first);
 	o->clock = f->begins;
 	o->sent += weight(p);
+	if (o->timing)
+		o->begun_with += weight(p);
 	f->ends = f->begins + weight(p);
 	o->flows = f->next;
 	if (f->first != NULL) {
@@ -148,6 +151,35 @@ measure(struct outbox *o, uint32_t in_flight, struct moment now)
 	o->turns = o->empty = 0;
 }
 
+/* The first frame for a transport that had none, and the first that comes back,
+ * are the same one. */
+static void
+time_trips(struct outbox *o, uint32_t in_flight, struct moment now)
+{
+	if (o->timing && in_flight < o->begun_with) {
+		const int64_t us = (now.ns - o->begun.ns) / 1000;
+
+		if (us < o->trip_us)
+			o->trip_us = us;
+		o->timing = false;
+	}
+	if (in_flight > 0)
+		return;
+	o->timing = true;
+	o->begun = now;
+	o->begun_with = 0;
+}
+
+/* For how long the bus may be occupied. */
+static uint64_t
+time_to_fill(const struct outbox *o, bool shared)
+{
+	const int64_t us = shared ? OUTBOX_SHARED_US : OUTBOX_ALONE_US;
+	const int64_t trip = o->trip_us == INT64_MAX ? 0 : o->trip_us * 3 / 2;
+
+	return (uint64_t)(us > trip ? us : trip);
+}
+
 /* Whether what has been `seen` is still to be reckoned with. */
 static bool
 lasts(bool *seen, struct moment *until, struct moment now)
@@ -181,9 +213,9 @@ outbox_adjust(struct outbox *o, uint32_t in_flight, struct moment now)
 	uint64_t carried;
 
 	measure(o, in_flight, now);
+	time_trips(o, in_flight, now);
 	look_for_starvation(o, in_flight);
-	carried = o->rate *
-	    (shared ? OUTBOX_SHARED_US : OUTBOX_ALONE_US) / 1000000;
+	carried = o->rate * time_to_fill(o, shared) / 1000000;
 	o->most = lasts(&o->acks, &o->both_until, now)
 		? OUTBOX_PAYLOAD_BOTH
 		: OUTBOX_PAYLOAD_MAX;

@@ -20,10 +20,11 @@
  * a short one while a flow that sends little is there to wait for it, and a
  * longer one otherwise, because large frames cost less than small ones.
  *
- * Where that is not enough, as with a bus at the other end of a network, the rule
- * of Linux' byte queue limits is: when the transport runs empty again and again
- * while frames wait, the limit is too low; when it never does, what is left over
- * is too much.
+ * To a bus at the other end of a network frames are under way for longer than
+ * that: then it is that time, and a half of it more.  And where all of this is not
+ * enough, the rule of Linux' byte queue limits is: when the transport runs empty
+ * again and again while frames wait, the limit is too low; when it never does,
+ * what is left over is too much.
  *
  * Belongs to the device's writer.
  */
@@ -106,6 +107,11 @@ struct outbox {
 	uint64_t sent;       /* ...bytes since then... */
 	uint32_t turns;      /* ...and how often it was looked whether the */
 	uint32_t empty;      /* transport had any, and it had not */
+	/* The shortest time in which a frame has been there and back. */
+	int64_t trip_us;
+	bool timing;         /* since the transport had none... */
+	struct moment begun; /* ...and when that was... */
+	uint32_t begun_with; /* ...and what it has been given since */
 	bool sparse; /* a flow that sends little has sent */
 	bool acks;   /* and one that receives */
 	struct moment shared_until, both_until;

@@ -331,6 +331,24 @@ START_TEST(it_is_what_the_bus_carries_in_a_certain_time)
 }
 END_TEST
 
+/* One that carries whatever it is given, and tells of it later. */
+START_TEST(it_fills_a_bus_that_is_far_away)
+{
+	enum { AWAY = 20000 / STEP_US };
+	static uint32_t under_way[AWAY];
+
+	memset(under_way, 0, sizeof under_way);
+	for (int i = 0; i < 100 * AWAY; i++) {
+		const uint64_t before = in_flight -= under_way[i % AWAY];
+
+		now.ns += STEP_US * 1000;
+		send_bulk();
+		under_way[i % AWAY] = (uint32_t)(in_flight - before);
+	}
+	ck_assert_uint_eq(o.limit, OUTBOX_LIMIT_MAX);
+}
+END_TEST
+
 /* It has only been asked for little. */
 START_TEST(a_bus_that_is_mostly_idle_is_not_slow)
 {
@@ -414,6 +432,7 @@ main(void)
 	tc = tcase_create("speed");
 	tcase_add_checked_fixture(tc, set_up_bus, tear_down);
 	tcase_add_test(tc, it_is_what_the_bus_carries_in_a_certain_time);
+	tcase_add_test(tc, it_fills_a_bus_that_is_far_away);
 	tcase_add_test(tc, a_bus_that_is_mostly_idle_is_not_slow);
 	tcase_add_test(tc, it_is_low_while_a_flow_that_says_little_is_there);
 	tcase_add_test(tc, it_is_not_low_for_others);
