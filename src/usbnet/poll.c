@@ -21,7 +21,13 @@ struct un_poll {
 	size_t size;
 	size_t first_link, count;
 	bool pending; /* something waits that shows on no socket */
+	unsigned unpolled; /* rounds since the descriptors were last looked at */
 };
+
+/* While there is something to do, the descriptors are looked at once in so many
+ * rounds: for most programs the one that woke them was enough, and the waker's
+ * tells of nothing that is not found without it. */
+#define UNPOLLED_MAX 8
 
 enum { POLL_WAKER, POLL_TIMER, POLL_BUSES };
 
@@ -292,6 +298,12 @@ un_poll_wait(struct libusb_context *ctx, int timeout_ms)
 	if (!filled)
 		return LIBUSB_ERROR_NO_MEM;
 	tell_changes(ctx, p);
+	if (p->pending && p->unpolled++ < UNPOLLED_MAX) {
+		for (size_t i = 0; i < p->count; i++)
+			p->fds[i].revents = 0;
+		return 1;
+	}
+	p->unpolled = 0;
 	n = poll(p->fds, (nfds_t)p->count,
 	    p->pending ? 0 : shorten(ctx, timeout_ms));
 	if (n < 0)
