@@ -7,224 +7,377 @@
 #ifdef __linux__
 
 #include <poll.h>
-#include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "actor/counter.h"
+#include "actor/poller_places.h"
 #include "actor/thread.h"
 
-/* What one thread takes at a time: enough to spare system calls, and few, because
- * what it holds waits for what is before it. */
-#define BATCH 8
+/* What is taken of a group at a time: the more it is behind, the more there is to
+ * do in a row.  What its thread holds is for another when the kernel keeps that
+ * waiting. */
+#define ROUND 64
 
-/* Watches come in blocks, and a block stays: an event may be in some thread's
- * hands when its watch has ended, and finds out by the number of times that the
- * place has been used. */
-#define BLOCK 256
-#define BLOCKS 4096
+/* How often those who are at work are looked after. */
+#define TICK_NS 4000000
+
+/* One that leads, and one that can take its place, though all groups' may be kept
+ * waiting. */
+#define HANDS_EACH 2
+
+#define CACHE_LINE 64
 
 /* What poll() calls its events, epoll calls them, too. */
 _Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT &&
     EPOLLHUP == POLLHUP && EPOLLERR == POLLERR && EPOLLRDHUP == POLLRDHUP,
     "events differ");
 
-struct poller_watch {
-	/* The use of the place in the upper half; in the lower how many hold
-	 * it: whoever watches, and threads that are in ready(). */
-	_Atomic uint64_t state;
+/* An event that nobody has taken yet. */
+struct news {
+	_Atomic uint64_t name; /* of the watch, see places_name() */
+	_Atomic uint32_t events;
+};
+
+/* What one thread waits for and does. */
+struct group {
 	struct poller *poller;
-	uint32_t place;
-	int fd;
-	poller_ready *ready;
-	poller_gone *gone;
-	void *arg;
-	struct poller_watch *next; /* free; under the poller's lock */
+	int fd; /* epoll */
+	/* The hand that leads, by number, twice, and one more while it waits for
+	 * events.  The leader alone makes it wait and not wait; while it does
+	 * not wait another may put itself in its place. */
+	_Atomic unsigned lead;
+	/* The round: its number, how many events it has, and how many have been
+	 * taken (a byte each of the last two).  Filled by the leader when it is
+	 * empty, and while the leader waits, so by nobody else. */
+	_Atomic uint64_t round;
+	/* What its leader had done at the last look; the watch's. */
+	uint64_t seen;
+	struct news news[ROUND];
+};
+
+/* A thread. */
+struct hand {
+	struct poller *poller;
+	struct thread thread;
+	struct counter done; /* events */
+	char apart[CACHE_LINE]; /* from the next one's */
 };
 
 struct poller {
-	int fd;
 	int stop_fd;
-	/* For the places, which come and go with connections; bytes do not pass
-	 * it. */
-	pthread_mutex_t lock;
-	struct poller_watch *free;
-	uint32_t block_count;
-	/* Release: when a block is made.  Acquire: by a thread that has an
-	 * event of it. */
-	_Atomic(struct poller_watch *) blocks[BLOCKS];
-	unsigned thread_count;
-	struct thread threads[];
+	int alarm_fd; /* a timer */
+	struct places places;
+	/* The timer runs, or somebody is about to look. */
+	_Atomic bool alarmed;
+	/* Held by the one of those who stand by that looks after the leaders. */
+	sem_t watch;
+	unsigned group_count, hand_count;
+	struct group *groups;
+	struct hand *hands;
 };
 
 /* What an event carries for those that tell the threads to end: no place. */
 #define STOP UINT64_MAX
 
-/* ---- Places ------------------------------------------------------------- */
+/* ---- A round ------------------------------------------------------------ */
 
-static uint32_t
-use_of(uint64_t state)
+static unsigned
+round_count(uint64_t round)
 {
-	return (uint32_t)(state >> 32);
+	return (unsigned)(round >> 8) & 0xff;
 }
 
-static uint64_t
-name_of(const struct poller_watch *w, uint64_t state)
+static unsigned
+round_taken(uint64_t round)
 {
-	return (uint64_t)use_of(state) << 32 | w->place;
+	return (unsigned)round & 0xff;
 }
 
-/* One more block of free places.  Under the lock. */
-static bool
-add_block(struct poller *p)
+/* The leader, while it waits; the one before is empty. */
+static void
+fill_round(struct group *g, const struct epoll_event *events, unsigned n)
 {
-	struct poller_watch *block;
+	const uint64_t before =
+	    atomic_load_explicit(&g->round, memory_order_relaxed);
 
-	if (p->block_count == BLOCKS) {
-		errno = ENOMEM;
-		return false;
+	for (unsigned i = 0; i < n; i++) {
+		atomic_store_explicit(&g->news[i].name, events[i].data.u64,
+		    memory_order_relaxed);
+		atomic_store_explicit(&g->news[i].events, events[i].events,
+		    memory_order_relaxed);
 	}
-	block = calloc(BLOCK, sizeof *block);
-	if (block == NULL)
-		return false;
-	for (uint32_t i = BLOCK; i-- > 0;) {
-		atomic_init(&block[i].state, 0);
-		block[i].poller = p;
-		block[i].place = p->block_count * BLOCK + i;
-		block[i].next = p->free;
-		p->free = &block[i];
-	}
-	atomic_store_explicit(&p->blocks[p->block_count++], block,
+	/* Release: pairs with the acquires in take_news(). */
+	atomic_store_explicit(&g->round,
+	    ((before >> 16) + 1) << 16 | (uint64_t)n << 8,
 	    memory_order_release);
+}
+
+/* One event of the round, for whoever comes first.  False: it is empty. */
+static bool
+take_news(struct group *g, struct epoll_event *out)
+{
+	uint64_t round = atomic_load_explicit(&g->round, memory_order_acquire);
+
+	for (;;) {
+		const struct news *n = &g->news[round_taken(round)];
+
+		if (round_taken(round) == round_count(round))
+			return false;
+		/* Perhaps of a later round: then this one is over. */
+		out->data.u64 =
+		    atomic_load_explicit(&n->name, memory_order_relaxed);
+		out->events =
+		    atomic_load_explicit(&n->events, memory_order_relaxed);
+		/* Release: the event was read before it is taken; pairs with
+		 * the acquire of who takes the last one and fills the round. */
+		if (atomic_compare_exchange_weak_explicit(&g->round, &round,
+			round + 1, memory_order_acq_rel, memory_order_acquire))
+			return true;
+	}
+}
+
+static void
+tell(struct hand *h, const struct epoll_event *e)
+{
+	struct poller_watch *w = places_hold(&h->poller->places,
+	    e->data.u64);
+
+	if (w != NULL) {
+		w->ready(w->arg, (short)e->events);
+		places_let_go(w);
+	}
+	counter_add(&h->done, 1);
+}
+
+/* ---- Who leads ---------------------------------------------------------- */
+
+static unsigned
+number_of(const struct hand *h)
+{
+	return (unsigned)(h - h->poller->hands);
+}
+
+/* Sequentially consistent, as all that is done with `lead' and `alarmed': who
+ * ceases to wait looks whether the alarm is on afterwards, who has heard it looks
+ * who waits afterwards. */
+static bool
+change_lead(struct group *g, unsigned from, unsigned to)
+{
+	return atomic_compare_exchange_strong(&g->lead, &from, to);
+}
+
+/* Somebody looks after the leaders from now on, until all of them wait. */
+static void
+rouse(struct poller *p)
+{
+	const struct itimerspec tick = { .it_value.tv_nsec = TICK_NS };
+
+	if (!atomic_load(&p->alarmed)) {
+		atomic_store(&p->alarmed, true);
+		timerfd_settime(p->alarm_fd, 0, &tick, NULL);
+	}
+}
+
+static void
+do_round(struct hand *h, struct group *g)
+{
+	struct epoll_event e;
+
+	while (take_news(g, &e))
+		tell(h, &e);
+}
+
+/* Waits, as the leader; not longer than for the first event.  False: all is to
+ * end. */
+static bool
+await_events(struct group *g)
+{
+	struct epoll_event events[ROUND];
+	const int n = epoll_wait(g->fd, events, ROUND, -1);
+
+	for (int i = 0; i < n; i++)
+		if (events[i].data.u64 == STOP)
+			return false;
+	if (n > 0)
+		fill_round(g, events, (unsigned)n);
 	return true;
 }
 
-static struct poller_watch *
-take_place(struct poller *p)
+/* Waits for the group's events and does them, as long as it leads.  False: all
+ * is to end. */
+static bool
+lead(struct hand *h, struct group *g)
 {
-	struct poller_watch *w = NULL;
+	const unsigned me = 2 * number_of(h);
+	bool going_on = true;
 
-	pthread_mutex_lock(&p->lock);
-	if (p->free != NULL || add_block(p)) {
-		w = p->free;
-		p->free = w->next;
+	do_round(h, g); /* what a leader before has left */
+	while (going_on && change_lead(g, me, me + 1)) {
+		going_on = await_events(g);
+		change_lead(g, me + 1, me);
+		rouse(h->poller);
+		do_round(h, g);
 	}
-	pthread_mutex_unlock(&p->lock);
-	return w;
+	return going_on;
 }
 
-static void
-give_place(struct poller_watch *w)
+/* ---- Those who stand by ------------------------------------------------- */
+
+/* Waits until somebody has been at work for a while.  False: all is to end. */
+static bool
+await_alarm(struct poller *p)
 {
-	struct poller *p = w->poller;
+	struct pollfd fds[] = {
+		{ .fd = p->alarm_fd, .events = POLLIN },
+		{ .fd = p->stop_fd, .events = POLLIN },
+	};
+	uint64_t count;
 
-	pthread_mutex_lock(&p->lock);
-	w->next = p->free;
-	p->free = w;
-	pthread_mutex_unlock(&p->lock);
+	while (poll(fds, 2, -1) < 0)
+		;
+	if (fds[0].revents != 0)
+		(void)!read(p->alarm_fd, &count, sizeof count);
+	atomic_store(&p->alarmed, false);
+	return fds[1].revents == 0;
 }
 
-/* The watch that an event is of, held; NULL when it has ended since. */
-static struct poller_watch *
-hold(struct poller *p, uint64_t name)
+/* Whether the group's leader has done nothing since the last look, though it does
+ * not wait for anything: then the caller leads from now on. */
+static bool
+take_lead(struct hand *h, struct group *g, bool *at_work)
 {
-	const uint32_t place = (uint32_t)name;
-	struct poller_watch *w = atomic_load_explicit(&p->blocks[place / BLOCK],
-	    memory_order_acquire) + place % BLOCK;
-	uint64_t state =
-	    atomic_load_explicit(&w->state, memory_order_relaxed);
+	const unsigned leader = atomic_load(&g->lead);
+	const uint64_t before = g->seen;
 
-	do {
-		if (use_of(state) != use_of(name) || (uint32_t)state == 0)
-			return NULL;
-		/* Acquire: pairs with the release in poller_watch(). */
-	} while (!atomic_compare_exchange_weak_explicit(&w->state, &state,
-	    state + 1, memory_order_acquire, memory_order_relaxed));
-	return w;
+	g->seen = UINT64_MAX;
+	if (leader % 2 != 0)
+		return false;
+	*at_work = true;
+	g->seen = counter_read(&h->poller->hands[leader / 2].done);
+	return g->seen == before && change_lead(g, leader, 2 * number_of(h));
 }
 
-static void
-let_go(struct poller_watch *w)
+/* A group that is to be led; NULL: all is to end. */
+static struct group *
+look_after_leaders(struct hand *h)
 {
-	/* Release and acquire pair among all who let go: the last one sees what
-	 * the others did. */
-	const uint64_t before = atomic_fetch_sub_explicit(&w->state, 1,
-	    memory_order_acq_rel);
+	struct poller *p = h->poller;
 
-	if ((uint32_t)before != 1)
-		return;
-	w->gone(w->arg);
-	give_place(w);
+	for (unsigned i = 0; i < p->group_count; i++)
+		p->groups[i].seen = UINT64_MAX;
+	while (await_alarm(p)) {
+		bool at_work = false;
+
+		for (unsigned i = 0; i < p->group_count; i++)
+			if (take_lead(h, &p->groups[i], &at_work))
+				return &p->groups[i];
+		if (at_work)
+			rouse(p);
+	}
+	return NULL;
 }
 
-/* ---- The threads -------------------------------------------------------- */
+static struct group *
+stand_by(struct hand *h)
+{
+	struct poller *p = h->poller;
+	struct group *g;
+
+	while (sem_wait(&p->watch) < 0)
+		;
+	g = look_after_leaders(h);
+	/* The next one looks after this one, too. */
+	sem_post(&p->watch);
+	rouse(p);
+	return g;
+}
 
 static void *
-watch_all(void *arg)
+work(void *arg)
 {
-	struct poller *p = arg;
-	struct epoll_event events[BATCH];
+	struct hand *h = arg;
+	struct poller *p = h->poller;
+	struct group *g = number_of(h) < p->group_count
+	    ? &p->groups[number_of(h)]
+	    : stand_by(h);
 
-	for (;;) {
-		const int n = epoll_wait(p->fd, events, BATCH, -1);
-
-		for (int i = 0; i < n; i++) {
-			struct poller_watch *w;
-
-			if (events[i].data.u64 == STOP)
-				return NULL;
-			w = hold(p, events[i].data.u64);
-			if (w == NULL)
-				continue;
-			w->ready(w->arg, (short)events[i].events);
-			let_go(w);
-		}
-	}
+	while (g != NULL && lead(h, g))
+		g = stand_by(h);
+	return NULL;
 }
+
+/* ---- Begin and end ------------------------------------------------------ */
 
 static bool
 start_threads(struct poller *p, unsigned threads)
 {
-	while (p->thread_count < threads) {
+	while (p->hand_count < threads) {
+		struct hand *h = &p->hands[p->hand_count];
 		char name[24];
 		int error;
 
-		snprintf(name, sizeof name, "poller %u", p->thread_count + 1);
-		error = thread_start(&p->threads[p->thread_count], name,
-		    watch_all, p);
+		snprintf(name, sizeof name, "poller %u", p->hand_count + 1);
+		h->poller = p;
+		error = thread_start(&h->thread, name, work, h);
 		if (error != 0) {
 			errno = error;
 			return false;
 		}
-		p->thread_count++;
+		p->hand_count++;
 	}
 	return true;
 }
 
+/* Each is led by the hand of the same number, which does not wait yet. */
 static bool
-open_fds(struct poller *p)
+open_group(struct poller *p, unsigned number)
 {
 	struct epoll_event stop = { .events = EPOLLIN, .data.u64 = STOP };
+	struct group *g = &p->groups[number];
 
-	p->fd = epoll_create1(EPOLL_CLOEXEC);
+	g->poller = p;
+	atomic_init(&g->lead, 2 * number);
+	g->fd = epoll_create1(EPOLL_CLOEXEC);
+	return g->fd >= 0 &&
+	    epoll_ctl(g->fd, EPOLL_CTL_ADD, p->stop_fd, &stop) == 0;
+}
+
+static bool
+open_all(struct poller *p, unsigned groups)
+{
+	p->alarm_fd = p->stop_fd = -1;
+	p->groups = calloc(groups, sizeof p->groups[0]);
+	p->hands = calloc(HANDS_EACH * groups, sizeof p->hands[0]);
+	if (p->groups == NULL || p->hands == NULL)
+		return false;
+	p->alarm_fd =
+	    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return p->fd >= 0 && p->stop_fd >= 0 &&
-	    epoll_ctl(p->fd, EPOLL_CTL_ADD, p->stop_fd, &stop) == 0;
+	if (p->stop_fd < 0 || p->alarm_fd < 0)
+		return false;
+	while (p->group_count < groups)
+		if (!open_group(p, p->group_count++))
+			return false;
+	return true;
 }
 
 struct poller *
-poller_new(unsigned threads)
+poller_new(unsigned groups)
 {
-	struct poller *p =
-	    calloc(1, sizeof *p + threads * sizeof p->threads[0]);
+	struct poller *p = calloc(1, sizeof *p);
 
 	if (p == NULL)
 		return NULL;
-	pthread_mutex_init(&p->lock, NULL);
-	if (!open_fds(p) || !start_threads(p, threads)) {
+	places_init(&p->places);
+	sem_init(&p->watch, 0, 1);
+	if (!open_all(p, groups) || !start_threads(p, HANDS_EACH * groups)) {
 		const int error = errno;
 
 		poller_free(p);
@@ -240,62 +393,71 @@ stop_threads(struct poller *p)
 	const uint64_t one = 1;
 
 	/* Stays readable, so that each of them sees it. */
-	while (p->thread_count > 0 &&
+	while (p->hand_count > 0 &&
 	    write(p->stop_fd, &one, sizeof one) < 0 && errno == EINTR)
 		;
-	for (unsigned i = 0; i < p->thread_count; i++)
-		thread_join(&p->threads[i]);
+	for (unsigned i = 0; i < p->hand_count; i++)
+		thread_join(&p->hands[i].thread);
+}
+
+static void
+close_all(struct poller *p)
+{
+	for (unsigned i = 0; i < p->group_count; i++)
+		if (p->groups[i].fd >= 0)
+			close(p->groups[i].fd);
+	if (p->stop_fd >= 0)
+		close(p->stop_fd);
+	if (p->alarm_fd >= 0)
+		close(p->alarm_fd);
 }
 
 void
 poller_free(struct poller *p)
 {
 	stop_threads(p);
-	for (uint32_t i = 0; i < p->block_count; i++)
-		free(atomic_load_explicit(&p->blocks[i], memory_order_relaxed));
-	if (p->fd >= 0)
-		close(p->fd);
-	if (p->stop_fd >= 0)
-		close(p->stop_fd);
-	pthread_mutex_destroy(&p->lock);
+	close_all(p);
+	places_fini(&p->places);
+	sem_destroy(&p->watch);
+	free(p->hands);
+	free(p->groups);
 	free(p);
 }
 
 /* ---- Watching ----------------------------------------------------------- */
 
+static struct group *
+group_of(struct poller *p, unsigned number)
+{
+	return &p->groups[number % p->group_count];
+}
+
 static int
 control(struct poller_watch *w, int how, short events)
 {
-	const uint64_t state =
-	    atomic_load_explicit(&w->state, memory_order_relaxed);
 	struct epoll_event e = { .events = (uint32_t)(unsigned short)events |
-		    EPOLLET, .data.u64 = name_of(w, state) };
+		    EPOLLET, .data.u64 = places_name(w) };
 
-	return epoll_ctl(w->poller->fd, how, w->fd, &e);
+	return epoll_ctl(w->group->fd, how, w->fd, &e);
 }
 
 struct poller_watch *
-poller_watch(struct poller *p, int fd, short events, poller_ready *ready,
-    poller_gone *gone, void *arg)
+poller_watch(struct poller *p, unsigned group, int fd, short events,
+    poller_ready *ready, poller_gone *gone, void *arg)
 {
-	struct poller_watch *w = take_place(p);
-	uint64_t state;
+	struct poller_watch *w = places_take(&p->places);
 
 	if (w == NULL)
 		return NULL;
+	w->group = group_of(p, group);
 	w->fd = fd;
 	w->ready = ready;
 	w->gone = gone;
 	w->arg = arg;
-	state = atomic_load_explicit(&w->state, memory_order_relaxed);
-	state = ((uint64_t)use_of(state) + 1) << 32 | 1;
-	/* Release: pairs with the acquire in hold(). */
-	atomic_store_explicit(&w->state, state, memory_order_release);
+	places_begin(w);
 	if (control(w, EPOLL_CTL_ADD, events) == 0)
 		return w;
-	/* No event can be of it, so it is nobody else's. */
-	atomic_store_explicit(&w->state, state - 1, memory_order_relaxed);
-	give_place(w);
+	places_drop(w);
 	return NULL;
 }
 
@@ -306,11 +468,26 @@ poller_rewatch(struct poller_watch *w, short events)
 	control(w, EPOLL_CTL_MOD, events);
 }
 
+/* For a moment both groups are told, and one of them is late. */
+void
+poller_move(struct poller_watch *w, unsigned group, short events)
+{
+	struct group *from = w->group, *to = group_of(from->poller, group);
+
+	if (from == to)
+		return;
+	w->group = to;
+	if (control(w, EPOLL_CTL_ADD, events) == 0)
+		epoll_ctl(from->fd, EPOLL_CTL_DEL, w->fd, NULL);
+	else
+		w->group = from;
+}
+
 void
 poller_unwatch(struct poller_watch *w)
 {
 	control(w, EPOLL_CTL_DEL, 0);
-	let_go(w);
+	places_let_go(w);
 }
 
 /* If somebody has a copy of the descriptor, events of it may still come, and
@@ -319,15 +496,15 @@ void
 poller_close(struct poller_watch *w)
 {
 	close(w->fd);
-	let_go(w);
+	places_let_go(w);
 }
 
 #else /* The actors' own threads wait. */
 
 struct poller *
-poller_new(unsigned threads)
+poller_new(unsigned groups)
 {
-	(void)threads;
+	(void)groups;
 	errno = ENOSYS;
 	return NULL;
 }
@@ -339,10 +516,11 @@ poller_free(struct poller *p)
 }
 
 struct poller_watch *
-poller_watch(struct poller *p, int fd, short events, poller_ready *ready,
-    poller_gone *gone, void *arg)
+poller_watch(struct poller *p, unsigned group, int fd, short events,
+    poller_ready *ready, poller_gone *gone, void *arg)
 {
 	(void)p;
+	(void)group;
 	(void)fd;
 	(void)events;
 	(void)ready;
@@ -356,6 +534,14 @@ void
 poller_rewatch(struct poller_watch *w, short events)
 {
 	(void)w;
+	(void)events;
+}
+
+void
+poller_move(struct poller_watch *w, unsigned group, short events)
+{
+	(void)w;
+	(void)group;
 	(void)events;
 }
 

@@ -15,9 +15,16 @@
  * again while it stays so.  Whoever is told reads or writes until the descriptor
  * has no more, or remembers that it may have.
  *
- * All threads watch all descriptors, so that one of them that the kernel keeps
- * waiting (it should not, but a device's lock is nobody's to promise) delays only
- * what it holds at that moment.
+ * Watches come in groups, and each group has a thread that waits for it and does
+ * what comes: as long as it keeps up, a hundred actors that are ready at once are a
+ * hundred calls in a row.  What works together (a device, its connections) is of one
+ * group, so that its memory stays near one processor.
+ *
+ * There are as many threads again that stand by.  While there is work, one of them
+ * looks now and then whether a thread is kept waiting by the kernel in the middle
+ * of something (it should not be, but a device's lock is nobody's to promise), and
+ * takes its place, with all that it had taken and not begun.  While nothing happens
+ * nobody wakes.
  */
 
 #include <stdbool.h>
@@ -35,22 +42,25 @@ typedef void poller_ready(void *arg, short events);
  * on a poller's thread, or inside poller_unwatch(). */
 typedef void poller_gone(void *arg);
 
-/* NULL (errno): no memory, descriptors or threads, or a system without such a
- * thing (ENOSYS). */
-struct poller *poller_new(unsigned threads);
+/* For so many groups, 1 at least.  NULL (errno): no memory, descriptors or threads,
+ * or a system without such a thing (ENOSYS). */
+struct poller *poller_new(unsigned groups);
 /* After everything has been unwatched. */
 void poller_free(struct poller *p);
 
 /*
- * Watches `fd` for `events` (POLLIN, POLLOUT, POLLRDHUP), and always for POLLHUP and
+ * Watches `fd`, in `group` (any number), for `events` (POLLIN, POLLOUT, POLLRDHUP), and always for POLLHUP and
  * POLLERR.  Tells at once of what it is ready for already.  NULL (errno): it
  * cannot be watched; `gone` is not called then.  Any thread.
  */
-struct poller_watch *poller_watch(struct poller *p, int fd, short events,
-    poller_ready *ready, poller_gone *gone, void *arg);
+struct poller_watch *poller_watch(struct poller *p, unsigned group, int fd,
+    short events, poller_ready *ready, poller_gone *gone, void *arg);
 /* From now on for `events`; tells at once of what it is ready for.  The thread
  * that may unwatch. */
 void poller_rewatch(struct poller_watch *w, short events);
+/* From now on in that group, for those events; stays where it is for want of memory.
+ * As poller_rewatch(). */
+void poller_move(struct poller_watch *w, unsigned group, short events);
 /* The end of it, before the descriptor is closed.  Once, any thread. */
 void poller_unwatch(struct poller_watch *w);
 /* The same, and closes the descriptor, which spares telling the system both. */

@@ -106,6 +106,7 @@ struct client {
 	bool stopped OWNED_BY(on_worker); /* MSG_CLIENT_STOP has come */
 	/* Of its socket, while it is connected; NULL: its worker polls. */
 	struct poller_watch *watch OWNED_BY(on_worker);
+	uint32_t group OWNED_BY(on_worker); /* of the watch */
 
 	struct connection conn;
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/client.h"
+#include "daemon/device.h"
 #include "daemon/relay.h"
 
 /* Turns that somebody else does for a worker: then others have kept it busy, and
@@ -128,8 +129,9 @@ client_watch(struct client *c, short events)
 	if (c->poller == NULL)
 		return false;
 	c->conn.watched = events;
-	c->watch = poller_watch(c->poller, c->fd, events, socket_ready,
-	    socket_unwatched, client_get(c));
+	c->group = c->conn.device != NULL ? c->conn.device->id : c->number;
+	c->watch = poller_watch(c->poller, c->group, c->fd, events,
+	    socket_ready, socket_unwatched, client_get(c));
 	if (c->watch == NULL)
 		client_put(c);
 	return c->watch != NULL;

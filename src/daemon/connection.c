@@ -255,6 +255,20 @@ watch_for_room(struct client *c) RUNS_ON(on_worker)
 	poller_rewatch(c->watch, events);
 }
 
+/* Whoever watches a device watches its connections: but one that has only begun is
+ * not worth a call yet, and may have come with another's. */
+static void
+watch_beside_device(struct client *c) RUNS_ON(on_worker)
+{
+	struct connection *conn = &c->conn;
+
+	if (c->watch == NULL || c->group == conn->device->id ||
+	    conn->fed + counter_read(&conn->stats.tx_bytes) == 0)
+		return;
+	c->group = conn->device->id;
+	poller_move(c->watch, c->group, conn->watched);
+}
+
 /* The bytes of a client that has left are there to be read at once. */
 static bool
 must_go_on(struct client *c) RUNS_ON(on_worker)
@@ -290,6 +304,7 @@ turn(struct client *c) RUNS_ON(on_worker)
 	relay_from_client(c);
 	relay_acknowledge(c);
 	watch_for_room(c);
+	watch_beside_device(c);
 	relay_show(c);
 	if (progress(conn) != before)
 		conn->give_up_at = MOMENT_NEVER;

@@ -294,7 +294,7 @@ workers_open_entrances(struct manager *m)
 		e->msg.type = MSG_CAME;
 		e->manager = m;
 		if (m->config.poller != NULL)
-			e->watch = poller_watch(m->config.poller,
+			e->watch = poller_watch(m->config.poller, (unsigned)i,
 			    m->config.listeners[i], ENTRANCE_EVENTS,
 			    poller_sees, poller_leaves, e);
 		e->watched = e->watch != NULL;

@@ -199,9 +199,8 @@ leave(void *host, enum manager_leave what)
 		process_mark_pidfile(d->pidfile_fd, what == MANAGER_LEAVING);
 }
 
-/* One for each processor; two at least, and no more than can be of use to a host
- * full of phones. */
-#define POLLERS_MIN 2
+/* Groups: one for each processor, but no more than can be of use to a host full of
+ * phones. */
 #define POLLERS_MAX 16
 
 /* Without them each actor waits by itself. */
@@ -209,9 +208,8 @@ static void
 start_pollers(struct muxd *d)
 {
 	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned n = processors > 0 ? (unsigned)processors : 1;
+	const unsigned n = processors > 0 ? (unsigned)processors : 1;
 
-	n = n < POLLERS_MIN ? POLLERS_MIN : n;
 	d->poller = poller_new(n < POLLERS_MAX ? n : POLLERS_MAX);
 	if (d->poller == NULL)
 		log_info("no shared waiting: %s", strerror(errno));

@@ -105,10 +105,14 @@ transport_ready(void *device, short events)
 
 	(void)events;
 	/* Acquire: pairs with the release in take_message(). */
-	if (!atomic_exchange_explicit(&d->io_posted, true,
-		memory_order_acq_rel) &&
-	    mailbox_offer(&d->reader_box, &d->io_msg) == QUEUE_WAKE)
+	if (atomic_exchange_explicit(&d->io_posted, true,
+		memory_order_acq_rel) ||
+	    mailbox_offer(&d->reader_box, &d->io_msg) != QUEUE_WAKE)
+		return;
+	if (atomic_load_explicit(&d->reader_lends, memory_order_relaxed))
 		act_or_wake(d, true);
+	else
+		reader_wake(d); /* who waits in the transport after all */
 }
 
 static void
@@ -145,7 +149,7 @@ begin_watches(struct device *d) RUNS_ON(on_reader)
 	n = t->ops->watched(t, fds, DEVICE_WATCHES);
 	atomic_store_explicit(&d->reader_lends, n > 0, memory_order_relaxed);
 	for (int i = 0; i < n; i++) {
-		d->watches[i] = poller_watch(d->poller, fds[i].fd,
+		d->watches[i] = poller_watch(d->poller, d->id, fds[i].fd,
 		    fds[i].events, transport_ready, transport_unwatched,
 		    device_get(d));
 		if (d->watches[i] == NULL) {

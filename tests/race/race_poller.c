@@ -12,7 +12,7 @@
 
 #include "actor/mailbox.h"
 
-#define POLLERS 3
+#define GROUPS 2
 #define WATCHERS 3
 #define EDGES 4 /* told of a watch, before it ends */
 
@@ -84,7 +84,8 @@ watch_once(struct watched *w, struct waker *fd)
 
 	atomic_store(&w->told, 0);
 	atomic_store(&w->gone, false);
-	watch = poller_watch(poller, fd->read_fd, POLLIN, ready, gone, w);
+	watch = poller_watch(poller, race_random(), fd->read_fd, POLLIN,
+	    ready, gone, w);
 	MUST(watch != NULL);
 	make_edges(w, fd);
 	if (race_random() % 2 == 0)
@@ -117,7 +118,7 @@ main(void)
 {
 	const struct moment end = race_begin();
 
-	poller = poller_new(POLLERS);
+	poller = poller_new(GROUPS);
 	MUST(poller != NULL);
 	for (int i = 0; i < WATCHERS; i++) {
 		watchers[i].seed = (uint32_t)i + 2;

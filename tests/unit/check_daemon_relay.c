@@ -109,9 +109,10 @@ START_TEST(a_stream_arrives_whole_and_in_frames_that_fit)
 }
 END_TEST
 
-/* Something that keeps the only poller until it is let go. */
+/* Something that keeps a poller's thread until it is let go. */
 struct hold {
-	struct waker *seen, *let_go;
+	struct waker *bell, *seen, *let_go;
+	struct poller_watch *watch;
 };
 
 static void
@@ -125,9 +126,24 @@ hold_poller(void *arg, short events)
 }
 
 static void
-ignore_gone(void *arg)
+end_hold(void *arg)
 {
-	(void)arg;
+	struct hold *h = arg;
+
+	waker_put(h->bell);
+	waker_put(h->seen);
+	waker_put(h->let_go);
+}
+
+static void
+hold(struct hold *h, struct poller *p)
+{
+	*h = (struct hold){ waker_new_polled(), waker_new(), waker_new(),
+		NULL };
+	h->watch = poller_watch(p, 0, h->bell->read_fd, POLLIN, hold_poller,
+	    end_hold, h);
+	waker_wake(h->bell);
+	HOLDS(waker_wait(h->seen, UNIT_PATIENCE_MS), "no poller");
 }
 
 /* It has ended. */
@@ -141,10 +157,8 @@ client_has_ended_sending(void) ROLE_UNCHECKED
  * bytes, and that they were the last. */
 START_TEST(the_end_behind_the_last_bytes_is_seen)
 {
-	struct hold h = { waker_new(), waker_new() };
-	struct waker *bell = waker_new_polled();
 	struct poller *p = poller_new(1);
-	struct poller_watch *w;
+	struct hold leader, stand_in;
 
 	if (p == NULL)
 		return; /* the worker polls, and is told for ever */
@@ -152,22 +166,19 @@ START_TEST(the_end_behind_the_last_bytes_is_seen)
 	conn_open(&k, WINDOW, 0);
 	conn_send_pattern(&k, 0, 10);
 	ck_assert_uint_eq(hear_data(0), 10);
-	w = poller_watch(p, bell->read_fd, POLLIN, hold_poller, ignore_gone,
-	    &h);
-	waker_wake(bell);
-	HOLDS(waker_wait(h.seen, UNIT_PATIENCE_MS), "no poller");
+	hold(&leader, p);
+	hold(&stand_in, p);
 	conn_send_pattern(&k, 10, 10);
 	shutdown(k.fd, SHUT_WR);
-	waker_wake(h.let_go);
+	waker_wake(stand_in.let_go);
 	ck_assert_uint_eq(hear_data(10), 10);
 	k.ack += 20;
 	end();
 	ck_assert(client_has_ended_sending());
-	poller_unwatch(w);
+	waker_wake(leader.let_go);
+	poller_unwatch(leader.watch);
+	poller_unwatch(stand_in.watch);
 	poller_free(p);
-	waker_put(bell);
-	waker_put(h.seen);
-	waker_put(h.let_go);
 }
 END_TEST
 
