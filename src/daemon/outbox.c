@@ -15,7 +15,7 @@
 void
 outbox_init(struct outbox *o)
 {
-	*o = (struct outbox){ .limit = OUTBOX_LIMIT_MIN,
+	*o = (struct outbox){ .limit = OUTBOX_LIMIT_FIRST,
 		.needed = OUTBOX_LIMIT_MIN, .lowest = UINT32_MAX,
 		.rate = OUTBOX_RATE, .most = OUTBOX_PAYLOAD_MAX,
 		.trip_us = INT64_MAX };

@@ -49,7 +49,7 @@
  * its window be in flight before the first has come.
  */
 #define OUTBOX_PAYLOAD_MAX 49000u
-#define OUTBOX_PAYLOAD_BOTH 32700u
+#define OUTBOX_PAYLOAD_BOTH 33000u
 
 /*
  * The limit's range, in bytes as outbox_weight() counts them.  The least is two
@@ -69,11 +69,12 @@
  * that would have had its turn before.
  */
 #define OUTBOX_ALONE_US 2000
-#define OUTBOX_SHARED_US 230
+#define OUTBOX_SHARED_US 245
 #define OUTBOX_SHARED_MS 100
 
 /* Until a bus has shown its speed it is taken for a high-speed one. */
 #define OUTBOX_RATE 40000000u
+#define OUTBOX_LIMIT_FIRST (OUTBOX_RATE / 1000000 * OUTBOX_ALONE_US)
 
 /* Part of a route, on which frames hold a reference; all zeros at first. */
 struct flow {
@@ -145,10 +146,16 @@ outbox_weight(uint32_t len)
  * it cannot be interrupted; and a bit, lest a third one finds room when the limit
  * has risen. */
 static inline uint32_t
+outbox_half(uint32_t limit)
+{
+	return limit / 16 * 9 - OUTBOX_FRAME - PACKET_HEADER_ROOM;
+}
+
+/* The same, and not more than is good for any. */
+static inline uint32_t
 outbox_payload(const struct outbox *o)
 {
-	const uint32_t half =
-	    o->limit / 16 * 9 - OUTBOX_FRAME - PACKET_HEADER_ROOM;
+	const uint32_t half = outbox_half(o->limit);
 
 	return half < o->most ? half : o->most;
 }

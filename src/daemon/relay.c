@@ -259,23 +259,12 @@ relay_client_left(struct client *c)
 
 /* ---- From the client ---- */
 
-/* What one packet may carry. */
-static uint32_t
-most_at_once(const struct connection *conn)
-{
-	const uint32_t most = atomic_load_explicit(
-	    &conn->device->frame_payload, memory_order_relaxed);
-
-	return most < MUX_PAYLOAD_MAX ? most : MUX_PAYLOAD_MAX;
-}
-
 bool
 relay_can_upload(struct client *c)
 {
 	struct connection *conn = &c->conn;
 
-	if (conn->client_eof ||
-	    !stream_send_worth(&conn->stream, most_at_once(conn)))
+	if (conn->client_eof || stream_send_room(&conn->stream) == 0)
 		return false;
 	if (counter_read(&conn->stats.reserved) == 0 &&
 	    credit_take(&conn->upload, 1))
@@ -324,14 +313,24 @@ receive(const struct client *c, void *into, size_t room, bool *more)
 	return n;
 }
 
+/* What one packet may carry. */
+static uint32_t
+most_at_once(const struct connection *conn)
+{
+	const uint32_t most = atomic_load_explicit(
+	    &conn->device->frame_payload, memory_order_relaxed);
+
+	return most < MUX_PAYLOAD_MAX ? most : MUX_PAYLOAD_MAX;
+}
+
 /* Reads once.  True when there may be more to read. */
 static bool
 receive_once(struct client *c) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
 	struct packet *p = take_buffer(conn);
-	const uint32_t most = most_at_once(conn);
-	uint32_t room = stream_send_room(&conn->stream);
+	const uint32_t room =
+	    stream_send_part(&conn->stream, most_at_once(conn));
 	ssize_t n;
 	bool more;
 
@@ -342,7 +341,6 @@ receive_once(struct client *c) RUNS_ON(on_worker)
 		relay_client_left(c);
 		return false;
 	}
-	room = room < most ? room : most;
 	n = receive(c, packet_payload(p), room, &more);
 	if (n > 0) {
 		upload(c, p, (uint32_t)n);

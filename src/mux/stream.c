@@ -163,13 +163,18 @@ stream_send_room(const struct stream *s)
 	return s->state == STREAM_OPEN && room > 0 ? (uint32_t)room : 0;
 }
 
-bool
-stream_send_worth(const struct stream *s, uint32_t most)
+uint32_t
+stream_send_part(const struct stream *s, uint32_t most)
 {
 	const uint32_t room = stream_send_room(s);
+	const uint32_t granted = s->send_edge - s->send_acked;
+	uint32_t parts, part;
 
-	return room > 0 && (room >= most || s->send_next == s->send_acked ||
-	    room >= (s->send_edge - s->send_acked) / 4);
+	if (room == 0)
+		return 0;
+	parts = granted / most + (granted % most > 0);
+	part = granted / parts + (granted % parts > 0);
+	return room < part ? room : part;
 }
 
 void

@@ -74,12 +74,11 @@ enum stream_event stream_input(struct stream *s, const struct tcp_header *h,
 uint32_t stream_send_room(const struct stream *s);
 
 /*
- * Whether that is worth a packet, which would have `most` bytes if they were
- * granted: not if three quarters of the window are on their way, of which an
- * acknowledgement will come.  Who sends what little is left cuts the window into
- * ever smaller pieces.
+ * Of that, what the next packet carries if one may carry `most` (not 0): when the
+ * window is larger, one of its equal parts.  Otherwise a rest would remain, and
+ * each acknowledgement would open the window for as little as it is of.
  */
-bool stream_send_worth(const struct stream *s, uint32_t most);
+uint32_t stream_send_part(const struct stream *s, uint32_t most);
 
 /* Headers to send.  Each but the SYN carries the newest acknowledgement. */
 struct tcp_header stream_syn(struct stream *s);

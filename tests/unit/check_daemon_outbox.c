@@ -195,7 +195,7 @@ END_TEST
 
 /* ---- The limit ---- */
 
-static const uint32_t carried_alone = OUTBOX_RATE / 1000000 * OUTBOX_ALONE_US;
+static const uint32_t carried_alone = OUTBOX_LIMIT_FIRST;
 
 /* At one moment, so that the bus shows no speed. */
 static uint32_t

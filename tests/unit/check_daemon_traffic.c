@@ -133,7 +133,7 @@ await_writer_asleep(void)
 START_TEST(only_so_many_frames_are_in_flight)
 {
 	const uint32_t weight = outbox_weight(1);
-	uint32_t limit = OUTBOX_RATE / 1000000 * OUTBOX_ALONE_US, heard = 0;
+	uint32_t limit = OUTBOX_LIMIT_FIRST, heard = 0;
 	bool again = false;
 
 	fake_set_writing(&r.fake, FAKE_HOLDS);

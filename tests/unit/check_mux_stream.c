@@ -205,28 +205,31 @@ START_TEST(a_window_that_shrinks_stops_and_reopens)
 }
 END_TEST
 
-/* Small packets are for small windows, and for those who have little to send. */
-START_TEST(a_rest_of_the_window_is_not_worth_a_packet)
+/* So that there is no rest, however the acknowledgements come. */
+START_TEST(a_window_is_sent_in_equal_parts)
 {
-	const uint32_t quarter = WINDOW / 4;
+	uint32_t part = stream_send_part(&s, 49000);
 
-	ck_assert(stream_send_worth(&s, WINDOW));
-	stream_data(&s, WINDOW - quarter);
-	ck_assert(stream_send_worth(&s, WINDOW));
-	stream_data(&s, 1);
-	ck_assert(!stream_send_worth(&s, WINDOW));
-	ck_assert(!stream_send_worth(&s, quarter));
-	ck_assert(stream_send_worth(&s, quarter - 1));
-	/* The phone has taken something. */
-	input(TCP_ACK, 1, 2, WINDOW, 0);
-	ck_assert(stream_send_worth(&s, WINDOW));
-	/* All of it, and from now on it takes little. */
+	ck_assert_uint_eq(stream_send_part(&s, WINDOW), WINDOW);
+	ck_assert_uint_eq(stream_send_part(&s, WINDOW - 1), WINDOW / 2);
+	ck_assert_uint_eq(part, WINDOW / 3 + 1);
+	for (int i = 0; i < 2; i++)
+		stream_data(&s, part);
+	/* The last one is shorter by what does not divide. */
+	ck_assert_uint_eq(stream_send_part(&s, 49000), WINDOW - 2 * part);
+	stream_data(&s, WINDOW - 2 * part);
+	ck_assert_uint_eq(stream_send_part(&s, 49000), 0);
+	input(TCP_ACK, 1, 1 + 2 * part, WINDOW, 0);
+	ck_assert_uint_eq(stream_send_part(&s, 49000), part);
+	/* All of it, and from now on the phone takes little. */
 	input(TCP_ACK, 1, s.send_next, 256, 0);
-	ck_assert(stream_send_worth(&s, WINDOW));
+	ck_assert_uint_eq(stream_send_part(&s, 49000), 256);
+	ck_assert_uint_eq(stream_send_part(&s, 255), 128);
+	ck_assert_uint_eq(stream_send_part(&s, 1), 1);
+	/* Less than what is on its way. */
 	stream_data(&s, 256);
-	ck_assert(!stream_send_worth(&s, 0));
-	input(TCP_ACK, 1, s.send_next, 0, 0);
-	ck_assert(!stream_send_worth(&s, WINDOW));
+	input(TCP_ACK, 1, s.send_next - 200, 100, 0);
+	ck_assert_uint_eq(stream_send_part(&s, 49000), 0);
 }
 END_TEST
 
@@ -471,7 +474,7 @@ case_of_data(void)
 	tcase_add_checked_fixture(tc, open_stream, NULL);
 	tcase_add_test(tc, data_counts_against_the_window);
 	tcase_add_test(tc, a_window_that_shrinks_stops_and_reopens);
-	tcase_add_test(tc, a_rest_of_the_window_is_not_worth_a_packet);
+	tcase_add_test(tc, a_window_is_sent_in_equal_parts);
 	tcase_add_test(tc, a_connection_may_begin_with_a_shut_window);
 	tcase_add_loop_test(tc, our_numbers_wrap, 0, 5);
 	tcase_add_loop_test(tc, only_what_was_sent_can_be_acknowledged, 0,
