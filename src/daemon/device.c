@@ -69,9 +69,9 @@ device_new(uint32_t id, struct usb_source *source,
 	baton_init(&d->reader_baton);
 	mailbox_init_waker(&d->writer_box, d->writer_waker);
 	baton_init(&d->writer_baton);
-	credit_init(&d->write_credit, OUTBOX_LIMIT_FIRST, &d->writer_box,
+	credit_init(&d->write_credit, BUS_LIMIT_FIRST, &d->writer_box,
 	    MSG_WRITE_CREDIT);
-	atomic_init(&d->frame_payload, outbox_half(OUTBOX_LIMIT_FIRST));
+	atomic_init(&d->frame_payload, bus_half(BUS_LIMIT_FIRST));
 	chunk_pool_init(&d->pool, SPARE_CHUNKS);
 	if (protocol->init != NULL && !protocol->init(d)) {
 		waker_put(d->writer_waker);

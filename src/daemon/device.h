@@ -130,7 +130,7 @@ struct device {
 	struct mailbox writer_box;
 	struct waker *writer_waker;
 	struct baton writer_baton;
-	struct credit write_credit; /* outbox_weight()s at the transport */
+	struct credit write_credit; /* bus_weight()s at the transport */
 	/* Payload that a frame should have at most, by the writer's measure of
 	 * the bus; relaxed. */
 	_Atomic uint32_t frame_payload;

@@ -70,7 +70,7 @@ send_frame(struct device *d, struct packet *p) RUNS_ON(on_writer)
 	p->tx.zlp = p->tx.len % (p->tx.interrupt
 		? d->phone.pipes.interrupt_out_packet
 		: d->phone.pipes.max_packet) == 0;
-	p->counted = outbox_weight(p->payload_len);
+	p->counted = bus_weight(p->payload_len);
 	count(&d->stats, p);
 	t->ops->write(t, &p->tx);
 }
@@ -79,9 +79,10 @@ static void
 send_frames(struct device *d) RUNS_ON(on_writer)
 {
 	struct outbox *o = &d->outbox;
-	const uint32_t limit =
-	    outbox_adjust(o, credit_used(&d->write_credit), clock_now());
-	const uint32_t payload = outbox_payload(o);
+	struct bus_limit *bus = &o->bus;
+	const uint32_t limit = bus_limit_adjust(bus,
+	    credit_used(&d->write_credit), clock_now());
+	const uint32_t payload = bus_limit_payload(bus);
 
 	d->write_credit.limit = limit;
 	/* Read for each frame, and seldom another one. */
@@ -89,12 +90,15 @@ send_frames(struct device *d) RUNS_ON(on_writer)
 		memory_order_relaxed))
 		atomic_store_explicit(&d->frame_payload, payload,
 		    memory_order_relaxed);
-	while (!outbox_is_empty(o) &&
-	    credit_take(&d->write_credit, outbox_next_weight(o))) {
+	while (!outbox_is_empty(o)) {
+		const uint32_t weight = outbox_next_weight(o);
+
+		if (!credit_take(&d->write_credit, weight))
+			break;
 		send_frame(d, outbox_next(o));
-		outbox_count(o);
+		bus_limit_sent(bus, weight);
 	}
-	outbox_hold(o, !outbox_is_empty(o));
+	bus_limit_hold(bus, !outbox_is_empty(o));
 }
 
 /* True: that was all, and the writer is to end. */

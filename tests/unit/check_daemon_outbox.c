@@ -80,7 +80,7 @@ START_TEST(an_empty_one_has_nothing)
 	ck_assert_ptr_null(outbox_next(&o));
 	add(3, 1);
 	ck_assert(!outbox_is_empty(&o));
-	ck_assert_uint_eq(outbox_next_weight(&o), outbox_weight(1));
+	ck_assert_uint_eq(outbox_next_weight(&o), bus_weight(1));
 	ck_assert_int_eq(next(), 3);
 	ck_assert(outbox_is_empty(&o));
 }
@@ -135,9 +135,9 @@ START_TEST(shares_are_equal_by_bytes)
 	for (int f = 1; f < 4; f++) {
 		/* A frame costs something, too. */
 		const double first = (double)sent[0] / 100 *
-		    outbox_weight(100);
+		    bus_weight(100);
 		const double other = (double)sent[f] / lengths[f] *
-		    outbox_weight(lengths[f]);
+		    bus_weight(lengths[f]);
 
 		HOLDS(other > 0.99 * first && other < 1.01 * first,
 		    "flow %d: %f, flow 0: %f", f, other, first);
@@ -195,13 +195,13 @@ END_TEST
 
 /* ---- The limit ---- */
 
-static const uint32_t carried_alone = OUTBOX_LIMIT_FIRST;
+static const uint32_t carried_alone = BUS_LIMIT_FIRST;
 
 /* At one moment, so that the bus shows no speed. */
 static uint32_t
 adjust(uint32_t in_flight)
 {
-	return outbox_adjust(&o, in_flight, (struct moment){ 0 });
+	return bus_limit_adjust(&o.bus, in_flight, (struct moment){ 0 });
 }
 
 /* A bus that has moved all before we were back, `times` times. */
@@ -210,7 +210,7 @@ starve(int times)
 {
 	uint32_t limit = 0;
 
-	outbox_hold(&o, true);
+	bus_limit_hold(&o.bus, true);
 	for (int i = 0; i < times; i++)
 		limit = adjust(0);
 	return limit;
@@ -220,15 +220,15 @@ START_TEST(it_grows_while_the_bus_runs_empty)
 {
 	ck_assert_uint_eq(adjust(0), carried_alone);
 	/* Nobody waited: that there is nothing to send says nothing. */
-	outbox_hold(&o, false);
+	bus_limit_hold(&o.bus, false);
 	ck_assert_uint_eq(adjust(0), carried_alone);
 	/* Once is none too often. */
 	ck_assert_uint_eq(starve(1), carried_alone);
 	ck_assert_uint_eq(adjust(1), carried_alone);
 	ck_assert_uint_gt(starve(2), carried_alone);
-	ck_assert_uint_eq(starve(100), OUTBOX_LIMIT_MAX);
+	ck_assert_uint_eq(starve(100), BUS_LIMIT_MAX);
 	/* No transport has room for more frames, however short they are. */
-	ck_assert_uint_lt(OUTBOX_LIMIT_MAX / outbox_weight(0), 200);
+	ck_assert_uint_lt(BUS_LIMIT_MAX / bus_weight(0), 200);
 }
 END_TEST
 
@@ -239,7 +239,7 @@ START_TEST(it_shrinks_to_what_the_bus_needs)
 
 	for (int i = 0; i < 10000; i++) {
 		limit = adjust(limit > needed ? limit - needed : 0);
-		outbox_count(&o);
+		bus_limit_sent(&o.bus, 0);
 	}
 	ck_assert_uint_ge(limit, needed);
 	ck_assert_uint_lt(limit, 2 * needed);
@@ -252,7 +252,7 @@ START_TEST(it_does_not_shrink_below_what_the_bus_carries)
 
 	for (int i = 0; i < 10000; i++) {
 		limit = adjust(limit - 1);
-		outbox_count(&o);
+		bus_limit_sent(&o.bus, 0);
 	}
 	ck_assert_uint_eq(limit, carried_alone);
 }
@@ -269,16 +269,20 @@ static uint64_t in_flight; /* bytes with the transport */
 static void
 send_bulk(void)
 {
-	const uint32_t limit = outbox_adjust(&o, (uint32_t)in_flight, now);
+	const uint32_t limit =
+	    bus_limit_adjust(&o.bus, (uint32_t)in_flight, now);
 
 	while (in_flight < limit) {
+		uint32_t weight;
+
 		if (outbox_is_empty(&o))
-			add(0, outbox_payload(&o));
-		in_flight += outbox_next_weight(&o);
+			add(0, bus_limit_payload(&o.bus));
+		weight = outbox_next_weight(&o);
 		next();
-		outbox_count(&o);
+		bus_limit_sent(&o.bus, weight);
+		in_flight += weight;
 	}
-	outbox_hold(&o, true);
+	bus_limit_hold(&o.bus, true);
 }
 
 /* A bus of so many bytes a second, and for how long. */
@@ -292,7 +296,7 @@ carry(uint64_t rate, int ms)
 		in_flight -= part < in_flight ? part : in_flight;
 		send_bulk();
 	}
-	return o.limit;
+	return o.bus.bytes;
 }
 
 static void
@@ -319,15 +323,15 @@ START_TEST(it_is_what_the_bus_carries_in_a_certain_time)
 	for (size_t i = 0; i < UNIT_COUNT(rates); i++) {
 		const uint32_t limit = carry(rates[i], 1000);
 
-		HOLDS(is_near(limit, rates[i], OUTBOX_ALONE_US),
+		HOLDS(is_near(limit, rates[i], BUS_ALONE_US),
 		    "%u at %llu bytes a second", limit,
 		    (unsigned long long)rates[i]);
 	}
 	/* At any speed: two frames, and all that one can have. */
-	ck_assert_uint_eq(carry(1000000, 2000), OUTBOX_LIMIT_MIN);
-	ck_assert_uint_ge(outbox_payload(&o), OUTBOX_PAYLOAD_MIN);
-	ck_assert_uint_eq(carry(4000000000, 1000), OUTBOX_LIMIT_MAX);
-	ck_assert_uint_eq(outbox_payload(&o), OUTBOX_PAYLOAD_MAX);
+	ck_assert_uint_eq(carry(1000000, 2000), BUS_LIMIT_MIN);
+	ck_assert_uint_ge(bus_limit_payload(&o.bus), BUS_PAYLOAD_MIN);
+	ck_assert_uint_eq(carry(4000000000, 1000), BUS_LIMIT_MAX);
+	ck_assert_uint_eq(bus_limit_payload(&o.bus), BUS_PAYLOAD_MAX);
 }
 END_TEST
 
@@ -345,7 +349,7 @@ START_TEST(it_fills_a_bus_that_is_far_away)
 		send_bulk();
 		under_way[i % AWAY] = (uint32_t)(in_flight - before);
 	}
-	ck_assert_uint_eq(o.limit, OUTBOX_LIMIT_MAX);
+	ck_assert_uint_eq(o.bus.bytes, BUS_LIMIT_MAX);
 }
 END_TEST
 
@@ -354,14 +358,15 @@ START_TEST(a_bus_that_is_mostly_idle_is_not_slow)
 {
 	const uint32_t limit = carry(100000000, 1000);
 
-	outbox_hold(&o, false);
+	bus_limit_hold(&o.bus, false);
 	for (int i = 0; i < 1000; i++) {
 		now.ns += 1000000;
-		outbox_adjust(&o, 0, now);
+		bus_limit_adjust(&o.bus, 0, now);
 		add(0, 64);
 		next();
+		bus_limit_sent(&o.bus, bus_weight(64));
 	}
-	ck_assert_uint_eq(outbox_adjust(&o, 0, now), limit);
+	ck_assert_uint_eq(bus_limit_adjust(&o.bus, 0, now), limit);
 }
 END_TEST
 
@@ -371,13 +376,13 @@ START_TEST(it_is_low_while_a_flow_that_says_little_is_there)
 	uint32_t limit = carry(rate, 1000);
 
 	add(1, 64);
-	limit = carry(rate, OUTBOX_SHARED_MS / 2);
-	HOLDS(is_near(limit, rate, OUTBOX_SHARED_US), "%u", limit);
+	limit = carry(rate, BUS_SHARED_MS / 2);
+	HOLDS(is_near(limit, rate, BUS_SHARED_US), "%u", limit);
 	add(1, 64);
-	limit = carry(rate, OUTBOX_SHARED_MS - 1);
-	HOLDS(is_near(limit, rate, OUTBOX_SHARED_US), "%u", limit);
+	limit = carry(rate, BUS_SHARED_MS - 1);
+	HOLDS(is_near(limit, rate, BUS_SHARED_US), "%u", limit);
 	limit = carry(rate, 2);
-	HOLDS(is_near(limit, rate, OUTBOX_ALONE_US), "%u", limit);
+	HOLDS(is_near(limit, rate, BUS_ALONE_US), "%u", limit);
 }
 END_TEST
 
@@ -385,12 +390,12 @@ END_TEST
 START_TEST(frames_are_shorter_while_others_acknowledge)
 {
 	carry(400000000, 1000);
-	ck_assert_uint_eq(outbox_payload(&o), OUTBOX_PAYLOAD_MAX);
+	ck_assert_uint_eq(bus_limit_payload(&o.bus), BUS_PAYLOAD_MAX);
 	add(1, 0);
-	carry(400000000, OUTBOX_SHARED_MS - 1);
-	ck_assert_uint_eq(outbox_payload(&o), OUTBOX_PAYLOAD_BOTH);
+	carry(400000000, BUS_SHARED_MS - 1);
+	ck_assert_uint_eq(bus_limit_payload(&o.bus), BUS_PAYLOAD_BOTH);
 	carry(400000000, 2);
-	ck_assert_uint_eq(outbox_payload(&o), OUTBOX_PAYLOAD_MAX);
+	ck_assert_uint_eq(bus_limit_payload(&o.bus), BUS_PAYLOAD_MAX);
 }
 END_TEST
 
@@ -402,9 +407,9 @@ START_TEST(it_is_not_low_for_others)
 
 	for (int i = 0; i < 50; i++) {
 		add(1, 0);
-		add(2, OUTBOX_PAYLOAD_MIN + 1);
+		add(2, BUS_PAYLOAD_MIN + 1);
 		limit = carry(rate, 2);
-		HOLDS(is_near(limit, rate, OUTBOX_ALONE_US), "%u", limit);
+		HOLDS(is_near(limit, rate, BUS_ALONE_US), "%u", limit);
 	}
 }
 END_TEST

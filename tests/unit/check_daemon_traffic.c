@@ -132,8 +132,8 @@ await_writer_asleep(void)
  * that it ran empty again. */
 START_TEST(only_so_many_frames_are_in_flight)
 {
-	const uint32_t weight = outbox_weight(1);
-	uint32_t limit = OUTBOX_LIMIT_FIRST, heard = 0;
+	const uint32_t weight = bus_weight(1);
+	uint32_t limit = BUS_LIMIT_FIRST, heard = 0;
 	bool again = false;
 
 	fake_set_writing(&r.fake, FAKE_HOLDS);
