@@ -64,13 +64,19 @@ self(struct usb_source *s)
 /* ---- Differences ---- */
 
 static void
-note_left(struct known **at, struct usb_listener *l)
+note_left(struct local_source *s, struct known **at, struct usb_listener *l)
 {
 	struct known *k = *at;
 
 	*at = k->next;
-	if (k->told)
+	if (k->told) {
+		/* It may be back at once, of which libusb does not always hear:
+		 * a device that is being reset cannot be asked what it is. */
+		if (local_is_direct())
+			atomic_store_explicit(&s->doubts, DOUBT_LOOKS,
+			    memory_order_relaxed);
 		l->left(l, k->ident.key);
+	}
 	free(k);
 }
 
@@ -100,7 +106,7 @@ note_device(struct local_source *s, const struct usb_ident *ident, bool now,
 	}
 	/* In the same port, but another address: it was away meanwhile. */
 	if (k != NULL)
-		note_left(at, l);
+		note_left(s, at, l);
 	k = calloc(1, sizeof *k);
 	if (k == NULL) {
 		l->trouble(l, "no memory to note a device");
@@ -194,7 +200,7 @@ note_list(struct local_source *s, libusb_device **list, ssize_t count,
 		sysfs_each(note_unlisted, &look);
 	for (struct known **at = &s->known; *at != NULL;)
 		if (!(*at)->seen)
-			note_left(at, l);
+			note_left(s, at, l);
 		else
 			at = &(*at)->next;
 }
