@@ -167,17 +167,29 @@ give_bell_back(struct waker *w)
 
 #ifdef WAKER_FUTEX
 
+/* What the call takes, which is not what time_t is where that has outgrown
+ * long; a moment fits in any case. */
+#ifdef SYS_futex
+#define FUTEX_CALL SYS_futex
+typedef long futex_part;
+#else /* a 32-bit system that is younger than that */
+#define FUTEX_CALL SYS_futex_time64
+typedef long long futex_part;
+#endif
+
 /* While it says that the consumer sleeps; false: it is too late. */
 static bool
 sleep_on_word(struct waker *w, struct moment until)
 {
-	const struct timespec at = {
-		.tv_sec = (time_t)(until.ns / 1000000000),
-		.tv_nsec = (long)(until.ns % 1000000000),
+	const struct {
+		futex_part seconds, ns;
+	} at = {
+		(futex_part)(until.ns / 1000000000),
+		(futex_part)(until.ns % 1000000000),
 	};
 
 	/* Absolute, and of CLOCK_MONOTONIC. */
-	return syscall(SYS_futex, &w->word,
+	return syscall(FUTEX_CALL, &w->word,
 	    FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, WORD_ASLEEP,
 	    until.ns == MOMENT_NEVER.ns ? NULL : &at, NULL,
 	    FUTEX_BITSET_MATCH_ANY) == 0 || errno != ETIMEDOUT;
@@ -186,7 +198,7 @@ sleep_on_word(struct waker *w, struct moment until)
 static void
 rouse(struct waker *w)
 {
-	syscall(SYS_futex, &w->word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL,
+	syscall(FUTEX_CALL, &w->word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL,
 	    NULL, 0);
 }
 
