@@ -45,15 +45,18 @@ measure(struct bus_limit *l, uint32_t in_flight, struct moment now)
 
 	l->turns++;
 	l->empty += in_flight == 0;
+	/* It had nothing to carry, which says nothing. */
+	l->silent |= in_flight == 0 && !l->held;
 	if (ns < LOOK_NS)
 		return;
 	more = (int64_t)(l->sent * 1000000000 / (uint64_t)ns) -
 	    (int64_t)l->rate;
-	if (more > 0 || l->empty < l->turns / 8)
+	if (more > 0 || (!l->silent && 8 * l->empty < l->turns))
 		l->rate = (uint64_t)((int64_t)l->rate + more / 4);
 	l->since = now;
 	l->sent = 0;
 	l->turns = l->empty = 0;
+	l->silent = false;
 }
 
 /* The first frame for a transport that had none, and the first that comes back,

@@ -78,6 +78,7 @@ struct bus_limit {
 	uint64_t sent;       /* ...bytes since then... */
 	uint32_t turns;      /* ...and how often it was looked whether the */
 	uint32_t empty;      /* transport had any, and it had not */
+	bool silent;         /* and nothing waited, either */
 	/* The shortest time in which a frame has been there and back. */
 	int64_t trip_us;
 	bool timing;         /* since the transport had none... */

@@ -370,6 +370,38 @@ START_TEST(a_bus_that_is_mostly_idle_is_not_slow)
 }
 END_TEST
 
+START_TEST(pauses_between_bursts_say_nothing)
+{
+	const uint32_t limit = carry(40000000, 1000);
+
+	for (int i = 0; i < 20; i++) {
+		bus_limit_hold(&o.bus, false);
+		in_flight = 0;
+		now.ns += 1000000000;
+		carry(40000000, 12);
+	}
+	ck_assert_uint_eq(o.bus.bytes, limit);
+}
+END_TEST
+
+/* Who looks when a frame has left sees a slow bus seldom. */
+START_TEST(a_slow_bus_is_seen_though_it_is_seldom_looked_at)
+{
+	const uint64_t rate = 1000000;
+
+	carry(40000000, 1000);
+	for (int i = 0; i < 2000; i++) {
+		const uint32_t frame =
+		    bus_weight(bus_limit_payload(&o.bus));
+
+		now.ns += (int64_t)(frame * UINT64_C(1000000000) / rate);
+		in_flight -= frame < in_flight ? frame : in_flight;
+		send_bulk();
+	}
+	ck_assert_uint_eq(o.bus.bytes, BUS_LIMIT_MIN);
+}
+END_TEST
+
 START_TEST(it_is_low_while_a_flow_that_says_little_is_there)
 {
 	const uint64_t rate = 100000000;
@@ -439,6 +471,9 @@ main(void)
 	tcase_add_test(tc, it_is_what_the_bus_carries_in_a_certain_time);
 	tcase_add_test(tc, it_fills_a_bus_that_is_far_away);
 	tcase_add_test(tc, a_bus_that_is_mostly_idle_is_not_slow);
+	tcase_add_test(tc, pauses_between_bursts_say_nothing);
+	tcase_add_test(tc,
+	    a_slow_bus_is_seen_though_it_is_seldom_looked_at);
 	tcase_add_test(tc, it_is_low_while_a_flow_that_says_little_is_there);
 	tcase_add_test(tc, it_is_not_low_for_others);
 	tcase_add_test(tc, frames_are_shorter_while_others_acknowledge);
