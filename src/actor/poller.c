@@ -261,7 +261,10 @@ take_lead(struct hand *h, struct group *g, bool *at_work)
 		return false;
 	*at_work = true;
 	g->seen = counter_read(&h->poller->hands[leader / 2].done);
-	return g->seen == before && change_lead(g, leader, 2 * number_of(h));
+	if (g->seen != before || !change_lead(g, leader, 2 * number_of(h)))
+		return false;
+	g->seen = UINT64_MAX; /* was another's */
+	return true;
 }
 
 /* A group that is to be led; NULL: all is to end. */
@@ -270,8 +273,6 @@ look_after_leaders(struct hand *h)
 {
 	struct poller *p = h->poller;
 
-	for (unsigned i = 0; i < p->group_count; i++)
-		p->groups[i].seen = UINT64_MAX;
 	while (await_alarm(p)) {
 		bool at_work = false;
 
@@ -343,6 +344,7 @@ open_group(struct poller *p, unsigned number)
 	struct group *g = &p->groups[number];
 
 	g->poller = p;
+	g->seen = UINT64_MAX;
 	atomic_init(&g->lead, 2 * number);
 	g->fd = epoll_create1(EPOLL_CLOEXEC);
 	return g->fd >= 0 &&
