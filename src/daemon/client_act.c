@@ -163,7 +163,10 @@ take_connect(struct client *c, struct client_request *rq) RUNS_ON(on_worker)
 	    !client_connect_parse(rq, &h, bytes + USBMUX_HEADER_SIZE,
 		h.length - USBMUX_HEADER_SIZE))
 		return -1;
-	if (n > h.length) /* bytes for the phone, which nothing tells again */
+	/* Bytes for the phone, or its end, of which nothing tells again; over TCP
+	 * a read may stop before either. */
+	if (n > h.length || !c->is_unix ||
+	    (c->conn.ready & RELAY_CLIENT_EOF) != 0)
 		c->conn.ready |= POLLIN;
 	else
 		c->conn.ready &= ~POLLIN;

@@ -321,7 +321,6 @@ run(struct client *c) RUNS_ON(on_worker)
 		if (!is_over(c) && !must_go_on(c))
 			wait_for_work(c);
 	}
-	client_unwatch(c);
 }
 
 /* ---- Others in the worker's place ---- */
@@ -516,6 +515,9 @@ end(struct client *c) RUNS_ON(on_worker)
 	struct connection *conn = &c->conn;
 	struct device *d = conn->device;
 
+	/* Who began it in the worker's place has had the socket watched; commands
+	 * are read by who polls for them. */
+	client_unwatch(c);
 	say_end(c);
 	c->ask.kind = ASK_DISCONNECT;
 	client_ask(c);
@@ -546,6 +548,7 @@ refuse(struct client *c) RUNS_ON(on_worker)
 	log_info("%s: no device %u to connect to", client_name(c),
 	    c->ask.device_id);
 	c->conn.step = CONNECTION_NONE;
+	client_unwatch(c);
 	return client_send(c,
 	    client_build_result(c->form, c->ask.tag, c->ask.result));
 }

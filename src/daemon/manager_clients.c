@@ -273,10 +273,16 @@ note_connect(struct manager *m, struct client *c) RUNS_ON(on_manager)
 /* ---- Questions ---- */
 
 static void
-answer(struct client *c)
+answer(struct manager *m, struct client *c) RUNS_ON(on_manager)
 {
 	c->ask.msg.type = MSG_ANSWER;
-	client_post(c, &c->ask.msg);
+	if (mailbox_offer(&c->box, &c->ask.msg) != QUEUE_WAKE)
+		return;
+	/* What it does next its phone may keep waiting: not as the manager. */
+	if (c->served)
+		client_wake_owner(c);
+	else
+		add_arrived(m, client_get(c));
 }
 
 static void
@@ -440,7 +446,7 @@ clients_ask(struct manager *m, struct client *c)
 		c->ask.scm = NULL;
 		break;
 	}
-	answer(c);
+	answer(m, c);
 }
 
 /* ---- News ---- */

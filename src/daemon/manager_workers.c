@@ -364,8 +364,10 @@ workers_run(struct manager *m)
 	const struct moment now = clock_now();
 
 	bury(m);
-	if (moment_before(now, m->accept_again))
+	if (moment_before(now, m->accept_again)) {
+		workers_make(m); /* for those who have been let in */
 		return m->accept_again;
+	}
 	m->accept_again = (struct moment){ 0 };
 	if (!workers_make(m))
 		pause_accepting(m, strerror(errno));
