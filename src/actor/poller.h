@@ -49,9 +49,10 @@ struct poller *poller_new(unsigned groups);
 void poller_free(struct poller *p);
 
 /*
- * Watches `fd`, in `group` (any number), for `events` (POLLIN, POLLOUT, POLLRDHUP), and always for POLLHUP and
- * POLLERR.  Tells at once of what it is ready for already.  NULL (errno): it
- * cannot be watched; `gone` is not called then.  Any thread.
+ * Watches `fd`, in `group` (any number), for `events` (POLLIN, POLLOUT,
+ * POLLRDHUP), and always for POLLHUP and POLLERR.  Tells at once of what it is
+ * ready for already.  NULL (errno): it cannot be watched; `gone` is not called
+ * then.  Any thread.
  */
 struct poller_watch *poller_watch(struct poller *p, unsigned group, int fd,
     short events, poller_ready *ready, poller_gone *gone, void *arg);
