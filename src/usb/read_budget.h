@@ -9,7 +9,7 @@
  * (usbfs_memory_mb, 16 MiB unless changed).  Reads are what occupies it for
  * ever, so they share half of it; the other half is for frames on their way
  * out and for other programs.  Each device may always have one read; beyond
- * that it gets what its speed deserves, or its share when there are many.
+ * that it gets what it wants, or its share when there are many.
  * Shares shrink as devices come: one that has too many gives them back as its
  * reads complete.
  *

@@ -408,7 +408,6 @@ new_transport(struct read_budget *budget, const struct usb_ident *ident)
 	t->base.ops = &ops;
 	snprintf(t->key, sizeof t->key, "%s", ident->key);
 	t->budget = budget;
-	t->speed = ident->speed;
 	claim_mark_init(&t->mark);
 	t->fd = t->claimed = t->configuration = -1;
 	chunk_list_init(&t->ready);

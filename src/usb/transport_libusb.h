@@ -27,12 +27,13 @@
 #include "actor/recycler.h"
 #include "usb/transport.h"
 
-/* Reads in flight that a device wants.  64 KiB are 1.5 ms of a high-speed bus,
- * 512 KiB 1.3 ms at SuperSpeed: time enough for a reader to be scheduled.  A
- * phone that is alone and faster than that is worked on in batches: with a
- * quarter of them reader and phone mostly wait for one another. */
-#define LOCAL_READS_HIGH 4
-#define LOCAL_READS_SUPER 32
+/*
+ * Reads in flight that a device wants: 512 KiB are 1.3 ms of SuperSpeed and 13 ms
+ * of a high-speed bus, during which the host may be busy with something else.  A
+ * phone that is faster than that is worked on in batches: with a quarter of them
+ * reader and phone mostly wait for one another.
+ */
+#define LOCAL_READS 32
 /* And of its interrupt endpoint, if it has one: one packet each. */
 #define LOCAL_EVENTS 2
 
@@ -69,7 +70,6 @@ struct local_transport {
 	libusb_context *ctx;
 	libusb_device_handle *handle;
 	int fd; /* the device's file that the handle is for; -1: it has its own */
-	enum usb_speed speed;
 	int claimed; /* interface, -1: none */
 	int configuration; /* that it must be in; -1: any */
 
@@ -85,7 +85,7 @@ struct local_transport {
 	struct read_budget *budget;
 	struct read_claim claim;
 	struct chunk_pool *pool; /* NULL before start() */
-	struct local_read reads[LOCAL_READS_SUPER];
+	struct local_read reads[LOCAL_READS];
 	int reads_flying;
 	struct local_read events[LOCAL_EVENTS]; /* of the interrupt endpoint */
 	uint16_t event_packet; /* 0: there is none */

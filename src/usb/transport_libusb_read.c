@@ -30,7 +30,7 @@ count_reads(struct local_transport *t, int change)
 static struct local_read *
 idle_read(struct local_transport *t)
 {
-	for (int i = 0; i < LOCAL_READS_SUPER; i++)
+	for (int i = 0; i < LOCAL_READS; i++)
 		if (t->reads[i].chunk == NULL)
 			return &t->reads[i];
 	return NULL;
@@ -162,13 +162,6 @@ settle(struct local_transport *t)
 	return local_verify(t);
 }
 
-static int
-want(const struct local_transport *t)
-{
-	return t->speed >= USB_SPEED_SUPER ? LOCAL_READS_SUPER
-					   : LOCAL_READS_HIGH;
-}
-
 static bool
 make_events(struct local_transport *t, const struct usb_pipes *pipes)
 {
@@ -198,7 +191,7 @@ local_start(struct transport *base, const struct usb_pipes *pipes,
 	t->event_out = pipes->interrupt_out;
 	if (!make_events(t, pipes))
 		return USB_ERROR_NO_MEM;
-	for (int i = 0; i < LOCAL_READS_SUPER; i++) {
+	for (int i = 0; i < LOCAL_READS; i++) {
 		struct local_read *r = &t->reads[i];
 
 		r->t = t;
@@ -208,7 +201,7 @@ local_start(struct transport *base, const struct usb_pipes *pipes,
 		libusb_fill_bulk_transfer(r->transfer, t->handle, pipes->in,
 		    NULL, 0, read_done, r, 0);
 	}
-	read_budget_join(t->budget, &t->claim, want(t));
+	read_budget_join(t->budget, &t->claim, LOCAL_READS);
 	t->pool = pool;
 	return settle(t);
 }
@@ -230,7 +223,7 @@ local_handle_events(struct local_transport *t, int timeout_ms)
 void
 local_reads_cancel(struct local_transport *t)
 {
-	for (int i = 0; i < LOCAL_READS_SUPER; i++)
+	for (int i = 0; i < LOCAL_READS; i++)
 		if (t->reads[i].chunk != NULL)
 			libusb_cancel_transfer(t->reads[i].transfer);
 }
@@ -495,7 +488,7 @@ local_reads_drop(struct local_transport *t)
 void
 local_reads_fini(struct local_transport *t)
 {
-	for (int i = 0; i < LOCAL_READS_SUPER; i++)
+	for (int i = 0; i < LOCAL_READS; i++)
 		libusb_free_transfer(t->reads[i].transfer);
 	for (int i = 0; i < LOCAL_EVENTS; i++)
 		libusb_free_transfer(t->events[i].transfer);

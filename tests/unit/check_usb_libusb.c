@@ -49,14 +49,16 @@ drain(_Atomic int *finished, int n)
 START_TEST(reads_in_order)
 {
 	local_rig_start();
-	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 4);
+	ck_assert_uint_eq(atomic_load(&t->reads_in_flight),
+	    LOCAL_READS);
 	for (int i = 0; i < 100; i++)
 		fake_send(device, (uint8_t)i, i % 3 == 2 ? CHUNK_SIZE : 100);
 	fake_send(device, 0, 0);
 	for (int i = 0; i < 100; i++)
 		ck_assert_int_eq(read_byte(i % 3 == 2 ? CHUNK_SIZE : 100), i);
 	ck_assert_int_eq(read_byte(0), 0);
-	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 4);
+	ck_assert_uint_eq(atomic_load(&t->reads_in_flight),
+	    LOCAL_READS);
 	local_rig_finish();
 }
 END_TEST
@@ -89,7 +91,8 @@ START_TEST(stall)
 	ck_assert_int_eq(t->ops->read(t, &c, 1000), USB_ERROR_STALL);
 	ck_assert_int_eq(fake_counts().clear_halts, 1);
 	ck_assert_int_eq(read_byte(10), 2);
-	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 4);
+	ck_assert_uint_eq(atomic_load(&t->reads_in_flight),
+	    LOCAL_READS);
 	local_rig_finish();
 }
 END_TEST
@@ -136,7 +139,8 @@ START_TEST(short_of_memory)
 	fake_set_memory(-1);
 	fake_send(device, 4, 10);
 	ck_assert_int_eq(read_byte(10), 4);
-	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 4);
+	ck_assert_uint_eq(atomic_load(&t->reads_in_flight),
+	    LOCAL_READS);
 	local_rig_finish();
 }
 END_TEST
@@ -393,12 +397,12 @@ START_TEST(leaves)
 	t->ops->write(t, &f.tx);
 	fake_send_status(device, LIBUSB_TRANSFER_NO_DEVICE);
 	ck_assert_int_lt(t->ops->read(t, &c, 1000), 0);
-	ck_assert_int_eq(fake_counts().in_flight, 4);
+	ck_assert_int_eq(fake_counts().in_flight, LOCAL_READS);
 	if (_i == 0)
 		ck_assert_int_eq(pthread_create(&other, NULL, unplug_soon,
 		    device), 0);
 	local_rig_finish();
-	ck_assert_int_eq(fake_counts().cancels, _i == 0 ? 0 : 4);
+	ck_assert_int_eq(fake_counts().cancels, _i == 0 ? 0 : LOCAL_READS);
 	ck_assert_int_eq(f.done, 1);
 	if (_i == 0)
 		pthread_join(other, NULL);

@@ -50,13 +50,13 @@ START_TEST(looks_at_everything)
 	}
 	ck_assert_int_eq(t->ops->look(t, &c), 0);
 	fake_hold(device, false);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < LOCAL_READS; i++)
 		fake_send(device, (uint8_t)i, 10);
 	for (; t->ops->look(t, &c) == 1; reads++) {
 		ck_assert_int_eq(c->data[0], reads);
 		chunk_put(c);
 	}
-	ck_assert_int_eq(reads, 4);
+	ck_assert_int_eq(reads, LOCAL_READS);
 	ck_assert_int_eq(finished, 60);
 	ck_assert_int_eq(t->ops->look(t, &c), 0);
 	ck_assert_int_gt(t->ops->patience(t), 1000);
@@ -107,9 +107,9 @@ START_TEST(looking_never_blocks)
 	ck_assert_int_eq(t->ops->read(t, &c, 1000), USB_ERROR_STALL);
 	ck_assert_int_eq(t->ops->look(t, &c), 0);
 	fake_set_memory(0);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < LOCAL_READS; i++)
 		fake_send(device, 2, 10);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < LOCAL_READS; i++) {
 		ck_assert_int_eq(t->ops->look(t, &c), 1);
 		chunk_put(c);
 	}

@@ -479,7 +479,8 @@ START_TEST(brought_up)
 	ck_assert_int_eq(fake_counts().detached, 1);
 	ck_assert_int_eq(fake_counts().claimed, 1);
 	ck_assert_int_eq(t->ops->start(t, &p.pipes, &pool), USB_OK);
-	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 4);
+	ck_assert_uint_eq(atomic_load(&t->reads_in_flight),
+	    LOCAL_READS);
 	t->ops->stop(t);
 	t->ops->free(t);
 	s->ops->free(s);
