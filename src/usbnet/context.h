@@ -71,7 +71,6 @@ struct libusb_context {
 	_Atomic uintptr_t events_owner; /* un_thread(), 0: nobody */
 	_Atomic uintptr_t handler;      /* the same, inside handle_events */
 	_Atomic unsigned closers;       /* want the events lock */
-	_Atomic bool interrupted;
 	_Atomic bool polled; /* by the program itself: it has asked for what */
 	struct waker *waker;
 	pthread_mutex_t waiters;

@@ -129,7 +129,6 @@ libusb_interrupt_event_handler(libusb_context *asked)
 
 	if (ctx == NULL)
 		return;
-	atomic_store(&ctx->interrupted, true);
 	un_wake(ctx);
 }
 

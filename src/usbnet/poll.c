@@ -379,7 +379,6 @@ un_poll_work(struct libusb_context *ctx)
 
 	if (p->fds[POLL_WAKER].revents != 0) {
 		waker_clear(ctx->waker);
-		atomic_store(&ctx->interrupted, false);
 		un_buses_look(ctx);
 	}
 	if (p->fds[POLL_TIMER].revents != 0) {
