@@ -261,8 +261,10 @@ START_TEST(amid_writes)
 		fake_reconfigure(device, 4);
 	ck_assert_int_lt(ms_until(_i == 1 ? USB_ERROR_IO : USB_ERROR_TAKEN),
 	    1000);
-	ck_assert_uint_eq(tx.len, 0);
+	/* The read's end may have been among the first that libusb told of, and
+	 * the frame's among the next. */
 	finish();
+	ck_assert_uint_eq(tx.len, 0);
 }
 END_TEST
 
