@@ -106,6 +106,7 @@ client_new(int fd, uint32_t number, bool admin, struct waker *waker,
 	c->ended_msg.type = MSG_CLIENT_ENDED;
 	c->stop_msg.type = MSG_CLIENT_STOP;
 	c->call_msg.type = MSG_CLIENT_CALLS;
+	c->arrived_msg.type = MSG_ARRIVED;
 	c->socket_msg.type = MSG_SOCKET;
 	mailbox_init(&c->box, client_wake_owner, c);
 	if (waker != NULL) {

@@ -83,7 +83,7 @@ struct client {
 
 	/* ---- Messages ---- */
 	struct ask ask;
-	struct msg serve_msg, ended_msg, stop_msg, call_msg;
+	struct msg serve_msg, ended_msg, stop_msg, call_msg, arrived_msg;
 	struct msg socket_msg; /* in a mailbox as long as the next is not 0 */
 	/* Of poll(): what pollers have told, and the worker has not taken. */
 	_Atomic int socket_events;

@@ -211,6 +211,9 @@ take_message(struct manager *m, struct msg *msg) RUNS_ON(on_manager)
 	case MSG_CAME:
 		workers_came(m, (struct entrance *)msg);
 		break;
+	case MSG_ARRIVED:
+		clients_arrived(m, msg);
+		break;
 	case MSG_CLIENT_CALLS:
 		clients_call(m, client_of_call(msg));
 		break;
@@ -338,7 +341,7 @@ act_or_wake(void *arg)
 	}
 	if (!done)
 		waker_wake(m->waker);
-	clients_begin(arrived);
+	clients_begin(m, arrived);
 }
 
 /* ---- Waiting ---- */
@@ -408,7 +411,7 @@ loop(struct manager *m) RUNS_ON(on_manager)
 		struct moment deadline;
 
 		take_messages(m);
-		clients_begin(clients_take_arrived(m));
+		clients_begin(m, clients_take_arrived(m));
 		deadline = moment_earlier(devices_run_due(m), report_run(m));
 		deadline = moment_earlier(deadline, idle_run(m));
 		deadline = moment_earlier(deadline, scm_run(m));
@@ -521,6 +524,8 @@ discard(struct msg *msg)
 			free(msg);
 		else if (msg->type == MSG_SCM_LOADED)
 			scm_settings_put((struct scm_settings *)msg);
+		else if (msg->type == MSG_ARRIVED)
+			clients_forget_arrived(msg);
 	}
 }
 

@@ -24,6 +24,10 @@
  * connected leaves that to pollers, so there may be many of those. */
 #define DESCRIPTORS_EACH 2
 
+/* Clients that one thread begins with in a row: it may be in the middle of
+ * something else, in a reader's place, say. */
+#define BEGIN_MAX 16
+
 /* Descriptors that are open already: the daemon's own, and whatever it was
  * started with.  0 when the system does not tell. */
 static rlim_t
@@ -128,13 +132,12 @@ unlist_client(struct manager *m, struct client *c) RUNS_ON(on_manager)
 	m->client_count--;
 }
 
-/* The serve_msg has no other use yet. */
 static void
 add_arrived(struct manager *m, struct client *c) RUNS_ON(on_manager)
 {
-	c->serve_msg.node.next = NULL;
-	*m->arrived_end = &c->serve_msg;
-	m->arrived_end = (struct msg **)&c->serve_msg.node.next;
+	c->arrived_msg.node.next = NULL;
+	*m->arrived_end = &c->arrived_msg;
+	m->arrived_end = (struct msg **)&c->arrived_msg.node.next;
 }
 
 bool
@@ -173,7 +176,35 @@ static struct client *
 client_of_arrived(struct msg *msg)
 {
 	return (struct client *)((char *)msg -
-	    offsetof(struct client, serve_msg));
+	    offsetof(struct client, arrived_msg));
+}
+
+void
+clients_arrived(struct manager *m, struct msg *arrived)
+{
+	add_arrived(m, client_of_arrived(arrived));
+}
+
+void
+clients_forget_arrived(struct msg *arrived)
+{
+	client_put(client_of_arrived(arrived));
+}
+
+/* Its thread is to do that: nobody acts for it here. */
+static void
+leave_to_manager(struct manager *m, struct msg *arrived)
+{
+	switch (mailbox_offer(&m->box, arrived)) {
+	case QUEUE_WAKE:
+		waker_wake(m->waker);
+		break;
+	case QUEUE_REFUSED: /* it has ended, and so has the client */
+		clients_forget_arrived(arrived);
+		break;
+	case QUEUE_ADDED:
+		break;
+	}
 }
 
 /*
@@ -181,7 +212,7 @@ client_of_arrived(struct msg *msg)
  * that have arrived: they are begun with after this one, not inside.
  */
 void
-clients_begin(struct msg *arrived)
+clients_begin(struct manager *m, struct msg *arrived)
 {
 	static _Thread_local struct msg *first, **end;
 	static _Thread_local bool under_way;
@@ -194,14 +225,18 @@ clients_begin(struct msg *arrived)
 	if (under_way)
 		return;
 	under_way = true;
-	while (first != NULL) {
-		struct client *c = client_of_arrived(first);
+	for (int begun = 0; first != NULL; begun++) {
+		struct msg *msg = first;
 
 		first = msg_next(first);
 		if (first == NULL)
 			end = &first;
-		client_act_or_wake(c);
-		client_put(c);
+		if (begun < BEGIN_MAX) {
+			client_act_or_wake(client_of_arrived(msg));
+			clients_forget_arrived(msg);
+		} else {
+			leave_to_manager(m, msg);
+		}
 	}
 	under_way = false;
 }

@@ -110,7 +110,7 @@ struct manager {
 	struct door *door;
 	struct entrance *entrances; /* in that order; see there */
 	/* Clients that have been let in, to begin with when the role has been
-	 * given back; references, their serve_msg. */
+	 * given back; references, their arrived_msg. */
 	struct msg *arrived OWNED_BY(on_manager);
 	struct msg **arrived_end OWNED_BY(on_manager);
 	/* When connections are looked at that may have waited too long, and
@@ -189,9 +189,13 @@ bool clients_any_busy(struct manager *m) RUNS_ON(on_manager);
 bool clients_came(struct manager *m, struct worker *w, int fd, bool admin)
     RUNS_ON(on_manager);
 /* Those that have arrived, for clients_begin(), which needs no role: it begins
- * with them, on the calling thread. */
+ * with them, on the calling thread, or after some leaves the others to the
+ * manager's (MSG_ARRIVED). */
 struct msg *clients_take_arrived(struct manager *m) RUNS_ON(on_manager);
-void clients_begin(struct msg *arrived);
+void clients_begin(struct manager *m, struct msg *arrived);
+void clients_arrived(struct manager *m, struct msg *arrived)
+    RUNS_ON(on_manager);
+void clients_forget_arrived(struct msg *arrived);
 /* MSG_CLIENT_CALLS: it gets a worker. */
 void clients_call(struct manager *m, struct client *c) RUNS_ON(on_manager);
 /* A phone has been asked for a connection, and the thread sleeps too long. */

@@ -44,6 +44,10 @@ enum msg_type {
 	/* poller: somebody has come to a socket that it watches.  struct
 	 * entrance; the manager lets in who is there. */
 	MSG_CAME,
+	/* who has begun with enough of those that have arrived: the manager's
+	 * own thread begins with this one.  client->arrived_msg, with its
+	 * reference. */
+	MSG_ARRIVED,
 	/* whoever has something for a client that has no worker, and cannot do
 	 * it himself: it is to have one.  client->call_msg, once. */
 	MSG_CLIENT_CALLS,

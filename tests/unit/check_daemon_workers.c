@@ -186,6 +186,60 @@ START_TEST(after_a_pause_its_thread_is_not_needed) ROLE_UNCHECKED
 }
 END_TEST
 
+/* ---- Many at a time ---- */
+
+#define MANY 200
+
+/* What the manager finds in its mailbox: how many have been begun with, each of
+ * which has left and calls a worker; the others are taken. */
+static unsigned
+take_news(struct msg **others) ROLE_UNCHECKED
+{
+	struct msg *msg = mailbox_take(&m->box), *next;
+	unsigned begun = 0;
+
+	*others = NULL;
+	for (; msg != NULL; msg = next) {
+		next = msg_next(msg);
+		if (msg->type == MSG_CLIENT_CALLS) {
+			begun++;
+			continue;
+		}
+		ck_assert_int_eq(msg->type, MSG_ARRIVED);
+		clients_arrived(m, msg);
+	}
+	*others = clients_take_arrived(m);
+	return begun;
+}
+
+/* Who begins with them may be in the middle of something else. */
+START_TEST(a_thread_begins_with_a_few_in_a_row) ROLE_UNCHECKED
+{
+	int fds[MANY][2];
+	struct msg *others;
+	unsigned begun = 0, rounds = 0;
+
+	for (int i = 0; i < MANY; i++) {
+		HOLDS(socketpair(AF_UNIX, SOCK_STREAM, 0, fds[i]) == 0,
+		    "no socket");
+		sock_set_nonblocking(fds[i][0], true);
+		close(fds[i][1]);
+		HOLDS(clients_came(m, NULL, fds[i][0], false), "no memory");
+	}
+	for (others = clients_take_arrived(m); others != NULL; rounds++) {
+		clients_begin(m, others);
+		begun += take_news(&others);
+	}
+	ck_assert_uint_eq(begun, MANY);
+	HOLDS(rounds >= MANY / 32, "begun with in %u rounds", rounds);
+	while (m->clients != NULL)
+		clients_ended(m, m->clients);
+	for (int i = 0; i < MANY; i++)
+		close(fds[i][0]);
+	workers_fini(m);
+}
+END_TEST
+
 /* ---- Sockets of devices ---- */
 
 static struct device *device;
@@ -312,6 +366,7 @@ cases(const char *name, SFun prepare)
 	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, prepare, teardown);
 	tcase_add_test(tc, after_a_pause_its_thread_is_not_needed);
+	tcase_add_test(tc, a_thread_begins_with_a_few_in_a_row);
 	tcase_add_test(tc, sockets_and_clients_share_the_descriptors);
 	tcase_add_test(tc, a_socket_that_ends_makes_room);
 	tcase_add_loop_test(tc, a_socket_that_is_shut_is_left_alone, 0,
