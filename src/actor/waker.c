@@ -89,13 +89,12 @@ struct waker_bell {
 /* As many are kept for the next as there are threads that begin to poll at about
  * the same time.  The lock is no byte's: only who is about to sleep in poll()
  * passes it, and who has done that and sleeps elsewhere now. */
-#define BELLS_KEPT 64
-
 static struct {
 	pthread_mutex_t lock;
 	struct waker_bell *free;
 	unsigned count;
-} bells = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	unsigned most;
+} bells = { .lock = PTHREAD_MUTEX_INITIALIZER, .most = WAKER_KEPT_MAX };
 
 /* NULL: descriptors or memory have run out. */
 static struct waker_bell *
@@ -132,7 +131,7 @@ bell_return(struct waker_bell *b)
 	bool keep;
 
 	pthread_mutex_lock(&bells.lock);
-	keep = bells.count < BELLS_KEPT;
+	keep = bells.count < bells.most;
 	if (keep) {
 		b->next = bells.free;
 		bells.free = b;
@@ -155,12 +154,20 @@ bell_hush(struct waker_bell *b)
 		;
 }
 
-static void
-give_bell_back(struct waker *w)
+void
+waker_rest(struct waker *w)
 {
 	if (w->bell != NULL)
 		bell_return(w->bell);
 	w->bell = NULL;
+}
+
+void
+waker_keep(unsigned count)
+{
+	pthread_mutex_lock(&bells.lock);
+	bells.most = count < WAKER_KEPT_MAX ? count : WAKER_KEPT_MAX;
+	pthread_mutex_unlock(&bells.lock);
 }
 
 /* ---- Words ---- */
@@ -313,7 +320,7 @@ wait_for_word(struct waker *w, struct moment until)
 {
 	bool late = until.ns <= 0; /* it is just a look */
 
-	give_bell_back(w);
+	waker_rest(w);
 	if (announce(w, WORD_ASLEEP))
 		while (!late && atomic_load_explicit(&w->word,
 			memory_order_relaxed) == WORD_ASLEEP)
@@ -402,7 +409,7 @@ waker_put(struct waker *w)
 		return;
 	if (w->read_fd >= 0)
 		close_fds(w->read_fd, w->write_fd);
-	give_bell_back(w);
+	waker_rest(w);
 	fini_word(w);
 	free(w);
 }

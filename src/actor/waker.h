@@ -74,5 +74,13 @@ bool waker_wait_until(struct waker *w, struct moment until);
  */
 bool waker_poll(struct waker *w, struct pollfd *fds, nfds_t n,
     int timeout_ms);
+/* The consumer will wait elsewhere for long, or polls no more: what was lent to it
+ * is given back. */
+void waker_rest(struct waker *w);
+
+/* Descriptors to lend that are kept while nobody has them, in the whole process:
+ * as many as that, if it is not more than WAKER_KEPT_MAX.  Before threads poll. */
+#define WAKER_KEPT_MAX 64
+void waker_keep(unsigned count);
 
 #endif

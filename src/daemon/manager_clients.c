@@ -20,6 +20,8 @@
  * able to keep a phone from being opened; and so are devices that open sockets.
  */
 #define RESERVE_MAX 1024
+/* One in so many is kept, at most, to be lent to workers that poll. */
+#define LENT_EACH 32
 /* A socket, and what its worker's waker is lent while it polls.  A client that is
  * connected leaves that to pollers, so there may be many of those. */
 #define DESCRIPTORS_EACH 2
@@ -48,13 +50,16 @@ void
 clients_init(struct manager *m)
 {
 	struct rlimit files;
-	rlim_t taken;
+	rlim_t taken, kept;
 
 	m->descriptor_limit = UINT32_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0 ||
 	    files.rlim_cur == RLIM_INFINITY)
 		return;
-	taken = descriptors_in_use() +
+	kept = files.rlim_cur / LENT_EACH < WAKER_KEPT_MAX
+	    ? files.rlim_cur / LENT_EACH : WAKER_KEPT_MAX;
+	waker_keep((unsigned)kept);
+	taken = descriptors_in_use() + kept +
 	    (files.rlim_cur / 8 < RESERVE_MAX ? files.rlim_cur / 8
 					      : RESERVE_MAX);
 	if (taken >= files.rlim_cur)

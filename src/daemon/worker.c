@@ -64,6 +64,7 @@ worker_main(void *arg)
 		mailbox_post(w->manager, &w->knock_msg);
 		/* There is one answer to one knock. */
 		over = obey(w, mailbox_wait(&w->box, w->waker));
+		waker_rest(w->waker);
 	}
 	role_drop(&on_worker);
 	return NULL;

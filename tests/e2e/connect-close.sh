@@ -26,7 +26,7 @@ must_await 5 has_connections 0
 
 step "memory, descriptors and threads are what they were"
 note "memory $(rss_kib "$muxd_pid") KiB, descriptors $(fds_of "$muxd_pid"), threads $(threads_of "$muxd_pid")"
-# Each worker may have been lent one to poll with, which is kept for the next.
+# Each worker may be lent one to poll with, which is kept for the next.
 at_most $((fds + threads)) "$(fds_of "$muxd_pid")" descriptors
 at_most "$threads" "$(threads_of "$muxd_pid")" threads
 [ "$MUXD_SANITIZE" != no ] ||

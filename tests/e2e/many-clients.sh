@@ -21,9 +21,9 @@ at_most 250 "$(threads_of "$muxd_pid")" "threads: idle clients need none"
 note "descriptors $(fds_of "$muxd_pid"), threads $(threads_of "$muxd_pid"), memory $(rss_kib "$muxd_pid") KiB"
 kill "$idler"
 wait "$idler" 2>/dev/null
-# Workers that stay (PARKED_MAX) may keep one that was lent to them.
+# Those that were lent to workers are kept for the next, but not all.
 few_left() {
-	[ "$(fds_of "$muxd_pid")" -lt 165 ]
+	[ "$(fds_of "$muxd_pid")" -lt 105 ]
 }
 must_await 20 few_left
 stop_daemon

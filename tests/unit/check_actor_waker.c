@@ -2,7 +2,6 @@
 
 /* Wakers, step by step; tests/race runs them from many threads. */
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -37,19 +36,6 @@ is_readable(int fd)
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
 	return poll(&pfd, 1, 0) == 1;
-}
-
-static int
-count_descriptors(void)
-{
-	DIR *dir = opendir("/dev/fd");
-	int count = 0;
-
-	ck_assert_ptr_nonnull(dir);
-	while (readdir(dir) != NULL)
-		count++;
-	closedir(dir);
-	return count;
 }
 
 static void *
@@ -183,7 +169,7 @@ END_TEST
 
 START_TEST(who_sleeps_has_no_descriptor)
 {
-	const int before = count_descriptors();
+	const int before = unit_descriptors();
 	struct pollfd fds[1];
 	struct waker *many[200];
 
@@ -194,7 +180,7 @@ START_TEST(who_sleeps_has_no_descriptor)
 		ck_assert(waker_wait(many[i], -1));
 	}
 	/* The one that was lent to each of them in turn. */
-	ck_assert_int_le(count_descriptors(), before + 1);
+	ck_assert_int_le(unit_descriptors(), before + 1);
 	for (int i = 0; i < UNIT_COUNT(many); i++)
 		waker_put(many[i]);
 }
@@ -202,7 +188,7 @@ END_TEST
 
 START_TEST(few_of_what_was_lent_at_a_time_is_kept)
 {
-	const int before = count_descriptors();
+	const int before = unit_descriptors();
 	struct pollfd fds[1];
 	struct waker *many[200];
 
@@ -210,14 +196,53 @@ START_TEST(few_of_what_was_lent_at_a_time_is_kept)
 		many[i] = waker_new();
 		waker_poll(many[i], fds, 1, 1);
 	}
-	ck_assert_int_ge(count_descriptors(), before + UNIT_COUNT(many));
+	ck_assert_int_ge(unit_descriptors(), before + UNIT_COUNT(many));
 	for (int i = 0; i < UNIT_COUNT(many); i++)
 		waker_put(many[i]);
-	ck_assert_int_le(count_descriptors(), before + 100);
+	ck_assert_int_le(unit_descriptors(), before + 100);
 }
 END_TEST
 
 /* It has to look by itself, and does so often enough, but does not spin. */
+START_TEST(who_rests_gives_back_what_was_lent)
+{
+	const int before = unit_descriptors();
+	struct pollfd fds[1];
+	struct waker *many[20];
+
+	for (int i = 0; i < UNIT_COUNT(many); i++) {
+		many[i] = waker_new();
+		waker_rest(many[i]); /* nothing yet */
+		waker_poll(many[i], fds, 1, 1);
+		waker_rest(many[i]);
+		waker_wake(many[i]);
+		ck_assert(waker_poll(many[i], fds, 1, -1));
+		waker_rest(many[i]);
+	}
+	ck_assert_int_le(unit_descriptors(), before + 1);
+	for (int i = 0; i < UNIT_COUNT(many); i++)
+		waker_put(many[i]);
+}
+END_TEST
+
+START_TEST(as_many_are_kept_as_told)
+{
+	const int before = unit_descriptors();
+	struct pollfd fds[1];
+	struct waker *many[20];
+
+	waker_keep(5);
+	for (int i = 0; i < UNIT_COUNT(many); i++) {
+		many[i] = waker_new();
+		waker_poll(many[i], fds, 1, 1);
+	}
+	for (int i = 0; i < UNIT_COUNT(many); i++)
+		waker_put(many[i]);
+	ck_assert_int_le(unit_descriptors(), before + 5);
+	waker_keep(10000);
+}
+END_TEST
+
 START_TEST(without_a_descriptor_it_is_woken_as_well)
 {
 	const struct rlimit few = { 32, 32 };
@@ -259,6 +284,8 @@ main(void)
 	tcase_add_test(tc, the_last_reference_closes_it);
 	tcase_add_test(tc, who_sleeps_has_no_descriptor);
 	tcase_add_test(tc, few_of_what_was_lent_at_a_time_is_kept);
+	tcase_add_test(tc, who_rests_gives_back_what_was_lent);
+	tcase_add_test(tc, as_many_are_kept_as_told);
 	tcase_add_test(tc, without_a_descriptor_it_is_woken_as_well);
 	suite_add_tcase(s, tc);
 	return unit_run(s);

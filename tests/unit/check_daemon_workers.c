@@ -3,6 +3,7 @@
 /* Clients that cannot be let in: want of descriptors, and sockets that somebody
  * else has shut down. */
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -323,6 +324,44 @@ ask(int i)
 	close(fd);
 }
 
+/* Clients that have workers, which wait for the rest of a message. */
+#define WAITING 120
+
+static void
+await_descriptors(int at_least, int at_most)
+{
+	const struct moment until =
+	    moment_after_ms(clock_now(), UNIT_PATIENCE_MS);
+	int n = unit_descriptors();
+
+	for (; n < at_least || n > at_most; n = unit_descriptors())
+		HOLDS(moment_before(clock_now(), until),
+		    "%d descriptors are open", n);
+}
+
+START_TEST(who_waits_at_the_door_has_been_lent_nothing)
+{
+	const int before = unit_descriptors();
+	int fds[WAITING];
+
+	start();
+	for (int i = 0; i < WAITING; i++) {
+		struct cause why;
+
+		fds[i] = sock_connect(&where[0], UNIT_PATIENCE_MS, &why);
+		HOLDS(fds[i] >= 0, "%s", why.text);
+		HOLDS(sock_send_all(fds[i], "", 1) == 0, "send");
+	}
+	/* Either end of the socket, and what each is lent. */
+	await_descriptors(before + 3 * WAITING, INT_MAX);
+	for (int i = 0; i < WAITING; i++)
+		close(fds[i]);
+	await_descriptors(0, before + WAKER_KEPT_MAX);
+	manager_quit(m);
+	await_end();
+}
+END_TEST
+
 /* In one of the ways that end a listening socket, by who shares it. */
 START_TEST(a_socket_that_is_shut_is_left_alone) ROLE_UNCHECKED
 {
@@ -369,6 +408,7 @@ cases(const char *name, SFun prepare)
 	tcase_add_test(tc, a_thread_begins_with_a_few_in_a_row);
 	tcase_add_test(tc, sockets_and_clients_share_the_descriptors);
 	tcase_add_test(tc, a_socket_that_ends_makes_room);
+	tcase_add_test(tc, who_waits_at_the_door_has_been_lent_nothing);
 	tcase_add_loop_test(tc, a_socket_that_is_shut_is_left_alone, 0,
 	    2 * LISTENERS);
 	tcase_add_loop_test(tc, a_socket_that_is_shut_does_not_keep_it, 0,

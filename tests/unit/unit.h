@@ -5,6 +5,7 @@
 /* What the programs of Check here have in common. */
 
 #include <check.h>
+#include <dirent.h>
 
 /* Longer than anything that a test waits for takes, under any sanitizer and on
  * a busy machine.  Only a test that fails waits that long. */
@@ -18,6 +19,20 @@
 		if (!(cond))                       \
 			ck_abort_msg(__VA_ARGS__); \
 	} while (0)
+
+/* That are open in this process, and a few: to be compared. */
+static inline int
+unit_descriptors(void)
+{
+	DIR *dir = opendir("/dev/fd");
+	int count = 0;
+
+	HOLDS(dir != NULL, "no /dev/fd");
+	while (readdir(dir) != NULL)
+		count++;
+	closedir(dir);
+	return count;
+}
 
 /* Runs the suite and frees it; the program's exit status. */
 static inline int
