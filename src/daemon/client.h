@@ -155,6 +155,9 @@ void client_serve(struct client *c, struct records *records)
 void client_act_or_wake(struct client *c);
 /* Posts a message, and the same.  False: `m` is still the caller's. */
 bool client_post(struct client *c, struct msg *m);
+/* Gives a packet with its port to the worker of the connection, or acts as the
+ * worker if it sleeps.  Takes the packet in any case.  Reader. */
+void client_deliver(struct client *c, struct chunk *packet);
 /* The mailbox's wake function: `arg` is the client. */
 void client_wake_owner(void *arg);
 
@@ -216,10 +219,12 @@ bool client_receive(struct client *c, struct client_header *h,
     uint8_t **payload) RUNS_ON(on_worker);
 
 /* The phases that a conversation may turn into, each to its end.  A connection
- * that did not come about leaves the conversation open: true. */
+ * that did not come about leaves the conversation open: true.  Otherwise packets
+ * may be in the mailbox; connection_leave() when that is closed. */
 void listener_serve(struct client *c, uint32_t tag,
     const struct client_info *info) RUNS_ON(on_worker);
 bool connection_serve(struct client *c) RUNS_ON(on_worker);
+void connection_leave(struct client *c) RUNS_ON(on_worker);
 void admin_serve(struct client *c) RUNS_ON(on_worker);
 
 #endif

@@ -22,6 +22,13 @@
  * worker to read it. */
 #define CONNECT_MAX 1024
 
+/*
+ * Payload that a reader gives itself to a client whose worker sleeps and polls.
+ * With much more than that it is better that another processor copies it while
+ * the reader reads on.
+ */
+#define ACT_BYTES 4096
+
 /* ---- The worker ---- */
 
 /*
@@ -245,4 +252,27 @@ client_post(struct client *c, struct msg *m)
 	if (pushed == QUEUE_WAKE)
 		client_act_or_wake(c);
 	return pushed != QUEUE_REFUSED;
+}
+
+void
+client_deliver(struct client *c, struct chunk *packet)
+{
+	/* With pollers there is a thread for each processor as it is. */
+	const bool act_for_it = c->poller != NULL ||
+	    packet->packet_len <= ACT_BYTES;
+
+	packet->msg.type = MSG_RECEIVED;
+	switch (mailbox_offer(&c->box, &packet->msg)) {
+	case QUEUE_REFUSED:
+		chunk_put(packet); /* the client has just ended */
+		break;
+	case QUEUE_ADDED:
+		break;
+	case QUEUE_WAKE:
+		if (act_for_it)
+			client_act_or_wake(c);
+		else
+			mailbox_wake_owner(&c->box);
+		break;
+	}
 }

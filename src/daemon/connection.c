@@ -19,13 +19,6 @@
 #include "daemon/protocol_mux.h"
 #include "daemon/relay.h"
 
-/*
- * Payload that a reader gives itself to a client whose worker sleeps and polls.
- * With much more than that it is better that another processor copies it while
- * the reader reads on.
- */
-#define ACT_BYTES 4096
-
 /* A client that has ended its sending side still gets what the phone has to
  * say.  The phone cannot be told that nothing more will come (there is no FIN),
  * so when it has been silent for this long, the connection ends. */
@@ -38,6 +31,9 @@
  * bytes of that client still wait.  What the phone sends does not count: nobody
  * reads it, and it need never end. */
 #define LEFT_MS 5000
+
+/* A reader lets go of a route within a turn, unless it is stuck. */
+#define UNROUTE_MS 1000
 
 /* ---- The part that outlives the worker ---- */
 
@@ -450,48 +446,30 @@ connection_act(struct client *c)
 	return conn->step != CONNECTION_RELAYS || act_relay(c);
 }
 
-void
-connection_deliver(struct client *c, struct chunk *packet)
-{
-	/* With pollers there is a thread for each processor as it is. */
-	const bool act_for_it = c->poller != NULL ||
-	    packet->packet_len <= ACT_BYTES;
-
-	packet->msg.type = MSG_RECEIVED;
-	switch (mailbox_offer(&c->box, &packet->msg)) {
-	case QUEUE_REFUSED:
-		chunk_put(packet); /* the client has just ended */
-		break;
-	case QUEUE_ADDED:
-		break;
-	case QUEUE_WAKE:
-		if (act_for_it)
-			client_act_or_wake(c);
-		else
-			mailbox_wake_owner(&c->box);
-		break;
-	}
-}
-
 /* ---- End ---- */
 
 /*
- * Until the reader has let go of the route, packets may still arrive.  Their
- * chunks belong to the device's pool, so it must not go before they are back.
+ * Until the reader has let go of the route, packets may still arrive: a client
+ * that stays and may connect again waits for that, but no longer than it can if
+ * the reader is stuck in the kernel.  False: it is to leave.
  */
-static void
+static bool
 await_unrouted(struct client *c) RUNS_ON(on_worker)
 {
-	while (!c->conn.unrouted) {
+	const struct moment late = moment_after_ms(clock_now(), UNROUTE_MS);
+
+	while (!c->conn.unrouted && !c->stopped) {
 		struct msg *m = client_next_message(c);
 		short revents;
 
 		if (m != NULL)
 			relay_take_message(c, m);
+		else if (moment_before(clock_now(), late))
+			client_wait(c, CLIENT_NO_SOCKET, late, &revents);
 		else
-			client_wait(c, CLIENT_NO_SOCKET, MOMENT_NEVER,
-			    &revents);
+			break;
 	}
+	return c->conn.unrouted;
 }
 
 /* The phone is told, and what waits for the client goes. */
@@ -512,21 +490,26 @@ say_end(struct client *c) RUNS_ON(on_worker)
 static void
 end(struct client *c) RUNS_ON(on_worker)
 {
-	struct connection *conn = &c->conn;
-	struct device *d = conn->device;
-
 	/* Who began it in the worker's place has had the socket watched; commands
 	 * are read by who polls for them. */
 	client_unwatch(c);
 	say_end(c);
 	c->ask.kind = ASK_DISCONNECT;
 	client_ask(c);
-	await_unrouted(c);
+	c->conn.step = CONNECTION_NONE;
+}
+
+void
+connection_leave(struct client *c)
+{
+	struct connection *conn = &c->conn;
+
+	if (conn->device == NULL)
+		return;
 	route_put(conn->route);
+	device_put(conn->device);
 	conn->route = NULL;
 	conn->device = NULL;
-	conn->step = CONNECTION_NONE;
-	device_put(d);
 }
 
 static void
@@ -591,5 +574,8 @@ connection_serve(struct client *c)
 		log_end(c);
 	}
 	end(c);
-	return !connected;
+	if (connected || !await_unrouted(c))
+		return false;
+	connection_leave(c);
+	return true;
 }

@@ -142,12 +142,6 @@ void connection_ask(struct client *c, const struct client_request *rq)
 /* Goes as far as may be in the worker's place.  False: the worker is needed. */
 bool connection_act(struct client *c) RUNS_ON(on_worker);
 
-/*
- * Gives a packet with its port to the worker of the connection, or acts as the
- * worker if it sleeps.  Takes the packet in any case.  Reader.
- */
-void connection_deliver(struct client *c, struct chunk *packet);
-
 /* A packet of this connection has been sent, or thrown away.  Any thread. */
 void connection_packet_back(struct connection *conn, struct packet *p);
 

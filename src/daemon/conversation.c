@@ -223,5 +223,7 @@ client_serve(struct client *c, struct records *records)
 	while (!c->admin && go_on && !c->stopped)
 		go_on = serve_message(c, records);
 	close_gently(c);
+	/* Its chunks are of the device's pool. */
 	client_close_box(c);
+	connection_leave(c);
 }

@@ -134,7 +134,7 @@ deliver(struct device *d, struct chunk *packet, uint16_t port)
 	counter_add(&d->stats.rx_bytes, packet->packet_len);
 	if (r != NULL) {
 		packet->port = port;
-		connection_deliver(r->client, packet);
+		client_deliver(r->client, packet);
 		return;
 	}
 	counter_add(&d->stats.rx_stray, 1);

@@ -326,6 +326,48 @@ START_TEST(a_packet_that_comes_too_late_is_put_back)
 }
 END_TEST
 
+/* A reader that is stuck, with the manager's answer given. */
+static void
+leave_routed(void)
+{
+	conn_await_ask(&k, ASK_DISCONNECT);
+	conn_answer(&k, USBMUX_OK);
+	route_put(k.managers);
+	k.managers = NULL;
+}
+
+/* And goes on at last, with a packet that waited there. */
+static void
+come_unstuck(void)
+{
+	conn_say(&k, PHONE_ACK, 0, 20000);
+	conn_unroute(&k);
+}
+
+/* The client need not wait for it. */
+START_TEST(a_reader_that_is_stuck_keeps_no_client)
+{
+	conn_open(&k, WINDOW, 0);
+	conn_say(&k, PHONE_RST, 0, 0);
+	leave_routed();
+	conn_await_eof(&k);
+	come_unstuck();
+}
+END_TEST
+
+/* Who might connect again waits for a while. */
+START_TEST(a_reader_that_is_stuck_ends_the_conversation)
+{
+	be_refused(PHONE_RST);
+	conn_await_result(&k, 3);
+	leave_routed();
+	if (_i != 0)
+		conn_stop_client(&k);
+	conn_await_eof(&k);
+	come_unstuck();
+}
+END_TEST
+
 /* ---- Ends that the client makes ---- */
 
 START_TEST(a_client_that_leaves_resets_it)
@@ -506,6 +548,8 @@ case_of_ends(void)
 	tcase_add_test(tc, a_phone_may_not_pass_our_window);
 	tcase_add_test(tc, an_unplugged_phone_ends_it_without_a_word);
 	tcase_add_loop_test(tc, a_packet_that_comes_too_late_is_put_back, 0, 2);
+	tcase_add_test(tc, a_reader_that_is_stuck_keeps_no_client);
+	tcase_add_loop_test(tc, a_reader_that_is_stuck_ends_the_conversation, 0, 2);
 	tcase_add_test(tc, a_client_that_leaves_resets_it);
 	tcase_add_test(tc, half_a_close_leaves_the_other_half_open);
 	tcase_add_test(tc, a_client_killed_with_full_windows_costs_nothing);

@@ -81,7 +81,7 @@ conn_say_skipping(struct conn *k, uint32_t skip, uint8_t flags,
 	k->seq += len + (flags & PHONE_SYN ? 1 : 0);
 	/* As the reader does it, only while the route is there. */
 	if (k->route != NULL)
-		connection_deliver(k->c, c);
+		client_deliver(k->c, c);
 	else
 		chunk_put(c);
 }
