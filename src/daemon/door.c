@@ -87,7 +87,9 @@ door_close(struct door *d)
 static bool
 open_sockets(struct door *d)
 {
-	struct epoll_event e = { .events = EPOLLIN,
+	/* Each wake-up is one worker's, whether he has cleared the last or not:
+	 * hear() wakes another for what is left. */
+	struct epoll_event e = { .events = EPOLLIN | EPOLLET,
 		.data.u32 = (uint32_t)d->count };
 
 	d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
