@@ -27,6 +27,8 @@ struct log_line {
 
 static struct {
 	struct mailbox box;
+	/* For good: a thread that is stuck when the daemon ends may be about to
+	 * post a line, and wakes it then. */
 	struct waker *waker;
 	struct thread thread;
 	struct msg stop_msg, reopen_msg;
@@ -217,7 +219,8 @@ logger_start(enum logger_sink sink, const char *path, struct cause *why)
 
 	if (f == NULL)
 		return -1;
-	logger.waker = waker_new();
+	if (logger.waker == NULL)
+		logger.waker = waker_new();
 	if (logger.waker == NULL)
 		return cause_set(why, "no descriptors for the log");
 	logger.sink = sink;
@@ -246,5 +249,4 @@ logger_stop(void)
 	log_set_sink(NULL);
 	mailbox_post(&logger.box, &logger.stop_msg);
 	thread_join(&logger.thread);
-	waker_put(logger.waker);
 }
