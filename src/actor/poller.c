@@ -18,6 +18,7 @@
 
 #include "actor/counter.h"
 #include "actor/poller_places.h"
+#include "actor/poller_times.h"
 #include "actor/thread.h"
 
 /* What is taken of a group at a time: the more it is behind, the more there is to
@@ -59,6 +60,7 @@ struct group {
 	_Atomic uint64_t round;
 	/* What its leader had done at the last look; the watch's. */
 	uint64_t seen;
+	struct times times;
 	struct news news[ROUND];
 };
 
@@ -83,8 +85,10 @@ struct poller {
 	struct hand *hands;
 };
 
-/* What an event carries for those that tell the threads to end: no place. */
+/* What an event carries that tells the threads to end, and that is the group's
+ * timer's: no place. */
 #define STOP UINT64_MAX
+#define TIME (UINT64_MAX - 1)
 
 /* ---- A round ------------------------------------------------------------ */
 
@@ -144,16 +148,23 @@ take_news(struct group *g, struct epoll_event *out)
 }
 
 static void
-tell(struct hand *h, const struct epoll_event *e)
+tell(struct hand *h, struct poller_watch *w, short events)
 {
-	struct poller_watch *w = places_hold(&h->poller->places,
-	    e->data.u64);
-
 	if (w != NULL) {
-		w->ready(w->arg, (short)e->events);
+		w->ready(w->arg, events);
 		places_let_go(w);
 	}
 	counter_add(&h->done, 1);
+}
+
+static void
+tell_time(struct hand *h, struct group *g)
+{
+	const struct moment now = clock_now();
+	struct poller_watch *w;
+
+	while ((w = times_next(&g->times, now)) != NULL)
+		tell(h, w, POLLER_TIME);
 }
 
 /* ---- Who leads ---------------------------------------------------------- */
@@ -191,7 +202,11 @@ do_round(struct hand *h, struct group *g)
 	struct epoll_event e;
 
 	while (take_news(g, &e))
-		tell(h, &e);
+		if (e.data.u64 == TIME)
+			tell_time(h, g);
+		else
+			tell(h, places_hold(&h->poller->places, e.data.u64),
+			    (short)e.events);
 }
 
 /* Waits, as the leader; not longer than for the first event.  False: all is to
@@ -340,15 +355,18 @@ start_threads(struct poller *p, unsigned threads)
 static bool
 open_group(struct poller *p, unsigned number)
 {
-	struct epoll_event stop = { .events = EPOLLIN, .data.u64 = STOP };
+	struct epoll_event stop = { .events = EPOLLIN, .data.u64 = STOP },
+			   time = { .events = EPOLLIN | EPOLLET,
+				   .data.u64 = TIME };
 	struct group *g = &p->groups[number];
 
 	g->poller = p;
 	g->seen = UINT64_MAX;
 	atomic_init(&g->lead, 2 * number);
 	g->fd = epoll_create1(EPOLL_CLOEXEC);
-	return g->fd >= 0 &&
-	    epoll_ctl(g->fd, EPOLL_CTL_ADD, p->stop_fd, &stop) == 0;
+	return times_init(&g->times) && g->fd >= 0 &&
+	    epoll_ctl(g->fd, EPOLL_CTL_ADD, p->stop_fd, &stop) == 0 &&
+	    epoll_ctl(g->fd, EPOLL_CTL_ADD, g->times.fd, &time) == 0;
 }
 
 static bool
@@ -405,9 +423,11 @@ stop_threads(struct poller *p)
 static void
 close_all(struct poller *p)
 {
-	for (unsigned i = 0; i < p->group_count; i++)
+	for (unsigned i = 0; i < p->group_count; i++) {
+		times_fini(&p->groups[i].times);
 		if (p->groups[i].fd >= 0)
 			close(p->groups[i].fd);
+	}
 	if (p->stop_fd >= 0)
 		close(p->stop_fd);
 	if (p->alarm_fd >= 0)
@@ -486,8 +506,15 @@ poller_move(struct poller_watch *w, unsigned group, short events)
 }
 
 void
+poller_remind(struct poller_watch *w, struct moment when)
+{
+	times_add(&w->group->times, w, when);
+}
+
+void
 poller_unwatch(struct poller_watch *w)
 {
+	times_forget(w);
 	control(w, EPOLL_CTL_DEL, 0);
 	places_let_go(w);
 }
@@ -497,6 +524,7 @@ poller_unwatch(struct poller_watch *w)
 void
 poller_close(struct poller_watch *w)
 {
+	times_forget(w);
 	close(w->fd);
 	places_let_go(w);
 }
@@ -545,6 +573,13 @@ poller_move(struct poller_watch *w, unsigned group, short events)
 	(void)w;
 	(void)group;
 	(void)events;
+}
+
+void
+poller_remind(struct poller_watch *w, struct moment when)
+{
+	(void)w;
+	(void)when;
 }
 
 void

@@ -29,8 +29,13 @@
 
 #include <stdbool.h>
 
+#include "base/clock.h"
+
 struct poller;
 struct poller_watch;
+
+/* Beside those of poll(): a time that was asked for has come. */
+#define POLLER_TIME 0x4000
 
 /*
  * Called on a poller's thread, from two of them at the same time if it comes to
@@ -62,6 +67,13 @@ void poller_rewatch(struct poller_watch *w, short events);
 /* From now on in that group, for those events; stays where it is for want of memory.
  * As poller_rewatch(). */
 void poller_move(struct poller_watch *w, unsigned group, short events);
+/*
+ * Tells of POLLER_TIME once, at that moment or a few milliseconds later; if it is to
+ * tell of it later, then not later any more.  So an actor that moves its time forward
+ * all the while is told of the first, finds that it is not yet, and asks again.  As
+ * poller_rewatch().
+ */
+void poller_remind(struct poller_watch *w, struct moment when);
 /* The end of it, before the descriptor is closed.  Once, any thread. */
 void poller_unwatch(struct poller_watch *w);
 /* The same, and closes the descriptor, which spares telling the system both. */

@@ -40,6 +40,7 @@ add_block(struct places *p)
 		return false;
 	for (uint32_t i = PLACES_BLOCK; i-- > 0;) {
 		atomic_init(&block[i].state, 0);
+		atomic_init(&block[i].due, 0);
 		block[i].all = p;
 		block[i].place = p->block_count * PLACES_BLOCK + i;
 		block[i].next = p->free;

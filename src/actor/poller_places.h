@@ -17,6 +17,7 @@
 #include "actor/poller.h"
 
 struct group;
+struct times;
 
 struct poller_watch {
 	/* The use of the place in the upper half; in the lower how many hold
@@ -31,6 +32,11 @@ struct poller_watch {
 	poller_ready *ready;
 	poller_gone *gone;
 	void *arg;
+	/* ---- When it is to be told of the time, see poller_times.h ---- */
+	/* Nanoseconds, 0: never.  Written under the list's lock. */
+	_Atomic int64_t due;
+	struct times *times; /* the list; of the thread that may unwatch */
+	struct poller_watch *sooner, *later; /* under its lock */
 };
 
 /* They come in blocks. */

@@ -93,8 +93,7 @@ begin(struct client *c) RUNS_ON(on_worker)
 	conn->client_eof = conn->client_gone = conn->phone_ended = false;
 	conn->unrouted = false;
 	conn->ack_at = conn->give_up_at = conn->waits_until = MOMENT_NEVER;
-	conn->hurried_at = MOMENT_PAST;
-	conn->fed = conn->seen = 0;
+	conn->fed = 0;
 	conn->answer_by = moment_after_ms(clock_now(), CONNECT_MS);
 	conn->step = CONNECTION_SHAKES;
 	set_shaking(conn, true);
@@ -209,28 +208,16 @@ wanted_events(struct client *c) RUNS_ON(on_worker)
 	return events;
 }
 
-/* When it has something to do though nothing happens. */
+/* When the worker has something to do though nothing happens; of the time of an
+ * acknowledgement who watches the socket tells. */
 static struct moment
-next_due(const struct connection *conn) RUNS_ON(on_worker)
+next_due(struct client *c) RUNS_ON(on_worker)
 {
-	return moment_earlier(conn->ack_at, conn->give_up_at);
-}
+	const struct connection *conn = &c->conn;
 
-/*
- * While bytes move it looks after an acknowledgement's time in any case: then
- * what the phone answers meanwhile is in time for its ACK, and who acts for the
- * worker need not wake it to have it wait for less.
- */
-static struct moment
-wait_limit(struct connection *conn) RUNS_ON(on_worker)
-{
-	const uint64_t moved = conn->fed + counter_read(&conn->stats.tx_bytes);
-	struct moment until = next_due(conn);
-
-	if (moved != conn->seen)
-		until = moment_earlier(until, relay_ack_limit());
-	conn->seen = moved;
-	return until;
+	return c->watch != NULL
+	    ? conn->give_up_at
+	    : moment_earlier(conn->ack_at, conn->give_up_at);
 }
 
 /* What pollers tell of a connection's socket. */
@@ -249,6 +236,16 @@ watch_for_room(struct client *c) RUNS_ON(on_worker)
 		return;
 	conn->watched = events;
 	poller_rewatch(c->watch, events);
+}
+
+static void
+watch_for_time(struct client *c) RUNS_ON(on_worker)
+{
+	struct connection *conn = &c->conn;
+
+	conn->ready &= ~POLLER_TIME;
+	if (c->watch != NULL && conn->ack_at.ns != MOMENT_NEVER.ns)
+		poller_remind(c->watch, conn->ack_at);
 }
 
 /* Whoever watches a device watches its connections: but one that has only begun is
@@ -279,7 +276,7 @@ wait_for_work(struct client *c) RUNS_ON(on_worker)
 	short revents;
 
 	conn->waits_for = wanted_events(c);
-	conn->waits_until = wait_limit(conn);
+	conn->waits_until = next_due(c);
 	client_wait_lending(c, conn->waits_for, conn->waits_until, &revents);
 	conn->ready |= revents;
 }
@@ -301,6 +298,7 @@ turn(struct client *c) RUNS_ON(on_worker)
 	relay_acknowledge(c);
 	watch_for_room(c);
 	watch_beside_device(c);
+	watch_for_time(c);
 	relay_show(c);
 	if (progress(conn) != before)
 		conn->give_up_at = MOMENT_NEVER;
@@ -327,30 +325,10 @@ sleeps_well(struct client *c) RUNS_ON(on_worker)
 {
 	const struct connection *conn = &c->conn;
 
-	if (moment_before(next_due(conn), conn->waits_until))
+	if (moment_before(next_due(c), conn->waits_until))
 		return false;
 	return c->watch != NULL || (conn->waits_for != CLIENT_NO_SOCKET &&
 	    (wanted_events(c) & ~conn->waits_for) == 0);
-}
-
-/*
- * After a silence the worker sleeps for longer than an acknowledgement may take.
- * So this one goes at once; and when they begin to follow one another, the
- * worker is woken to sleep for less while bytes move.  To wake it for each would
- * cost a connection with a packet now and then, of which there may be thousands,
- * more than its bytes.  True: it may sleep on.
- */
-static bool
-acknowledge_for(struct client *c) RUNS_ON(on_worker)
-{
-	struct connection *conn = &c->conn;
-	const struct moment before = conn->hurried_at;
-
-	if (!moment_before(conn->ack_at, conn->waits_until))
-		return true;
-	relay_acknowledge_now(c);
-	conn->hurried_at = relay_ack_limit();
-	return moment_before(before, clock_now());
 }
 
 /* The SYN, in a worker's place; the phone is left alone with it until pollers
@@ -429,7 +407,7 @@ act_relay(struct client *c) RUNS_ON(on_worker)
 	turn(c);
 	if (is_over(c))
 		return act_end(c);
-	return acknowledge_for(c) && !must_go_on(c) && sleeps_well(c);
+	return !must_go_on(c) && sleeps_well(c);
 }
 
 bool

@@ -112,14 +112,10 @@ struct connection {
 	bool phone_ended OWNED_BY(on_worker); /* nothing more will come */
 	bool unrouted OWNED_BY(on_worker); /* the reader has let go of it */
 	struct moment ack_at OWNED_BY(on_worker);
-	/* When the ACK would have been due that went at once because the worker
-	 * slept. */
-	struct moment hurried_at OWNED_BY(on_worker);
 	/* What its worker waits for: poll()'s events (or CLIENT_NO_SOCKET) if
 	 * it polls, and until when. */
 	int waits_for OWNED_BY(on_worker);
 	struct moment waits_until OWNED_BY(on_worker);
-	uint64_t seen OWNED_BY(on_worker); /* moved when it last went to wait */
 	struct moment give_up_at OWNED_BY(on_worker);
 	uint64_t fed OWNED_BY(on_worker); /* bytes received of the device */
 };

@@ -391,34 +391,22 @@ ack_is_due(struct client *c, uint32_t unacked) RUNS_ON(on_worker)
 	return !moment_before(clock_now(), c->conn.ack_at);
 }
 
-struct moment
-relay_ack_limit(void)
-{
-	return moment_after_ms(clock_now(), ACK_DELAY_MS);
-}
-
-void
-relay_acknowledge_now(struct client *c)
-{
-	struct connection *conn = &c->conn;
-	const struct tcp_header ack = stream_ack(&conn->stream);
-
-	mux_send_tcp(conn->device, conn->route, &ack);
-	conn->ack_at = MOMENT_NEVER;
-}
-
 void
 relay_acknowledge(struct client *c)
 {
 	struct connection *conn = &c->conn;
 	const uint32_t unacked = stream_unacked(&conn->stream);
 
-	if (unacked == 0 || conn->stream.state != STREAM_OPEN)
+	if (unacked == 0 || conn->stream.state != STREAM_OPEN) {
 		conn->ack_at = MOMENT_NEVER;
-	else if (ack_is_due(c, unacked))
-		relay_acknowledge_now(c);
-	else if (conn->ack_at.ns == MOMENT_NEVER.ns)
-		conn->ack_at = relay_ack_limit();
+	} else if (ack_is_due(c, unacked)) {
+		const struct tcp_header ack = stream_ack(&conn->stream);
+
+		mux_send_tcp(conn->device, conn->route, &ack);
+		conn->ack_at = MOMENT_NEVER;
+	} else if (conn->ack_at.ns == MOMENT_NEVER.ns) {
+		conn->ack_at = moment_after_ms(clock_now(), ACK_DELAY_MS);
+	}
 }
 
 void

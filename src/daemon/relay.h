@@ -38,11 +38,6 @@ void relay_client_left(struct client *c) RUNS_ON(on_worker);
 /* Sends an acknowledgement if one is due, or notes when it will be. */
 void relay_acknowledge(struct client *c) RUNS_ON(on_worker);
 
-/* The same, whatever is due. */
-void relay_acknowledge_now(struct client *c) RUNS_ON(on_worker);
-/* An acknowledgement of what comes from now on is not due before. */
-struct moment relay_ack_limit(void);
-
 /* Brings the gauges of conn->stats up to date. */
 void relay_show(struct client *c) RUNS_ON(on_worker);
 

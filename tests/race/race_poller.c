@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * Watches come and go while their descriptors become ready: each edge is told,
- * nothing is told of a watch that is gone, and each is gone once, though its
- * place is another's a moment later.
+ * Watches come and go while their descriptors become ready and their times come:
+ * each edge and each time is told, nothing is told of a watch that is gone, and each
+ * is gone once, though its place is another's a moment later.
  */
 
 #include "race.h"
@@ -21,7 +21,9 @@
 /* What a watch is of: of one after the other, so that one which is told too late
  * is seen, and not a crash. */
 struct watched {
-	_Atomic int told;	/* times that ready() was called */
+	_Atomic int told;	/* edges */
+	_Atomic int late;	/* times */
+	_Atomic bool asked;	/* to be told of one */
 	_Atomic int inside;	/* threads that are in it */
 	_Atomic bool gone;
 	struct waker *told_waker;
@@ -42,10 +44,11 @@ ready(void *arg, short events)
 {
 	struct watched *w = arg;
 
-	MUST(events == POLLIN);
+	MUST(events == POLLIN ||
+	    (events == POLLER_TIME && atomic_load(&w->asked)));
 	atomic_fetch_add(&w->inside, 1);
 	MUST(!atomic_load(&w->gone));
-	atomic_fetch_add(&w->told, 1);
+	atomic_fetch_add(events == POLLIN ? &w->told : &w->late, 1);
 	waker_wake(w->told_waker);
 	MUST(!atomic_load(&w->gone));
 	atomic_fetch_sub(&w->inside, 1);
@@ -76,6 +79,26 @@ make_edges(struct watched *w, struct waker *fd)
 	}
 }
 
+/* A time now and then, once or twice; never told of, if it was forgotten. */
+static void
+let_time_pass(struct watched *w, struct poller_watch *watch)
+{
+	const int before = atomic_load(&w->late);
+
+	if (race_random() % 64 != 0)
+		return;
+	atomic_store(&w->asked, true);
+	poller_remind(watch, moment_after_ms(clock_now(), race_random() % 8));
+	if (race_random() % 2 == 0)
+		poller_move(watch, race_random(), POLLIN);
+	if (race_random() % 2 == 0)
+		poller_remind(watch, clock_now());
+	if (race_random() % 2 == 0)
+		return; /* it meets the end */
+	while (atomic_load(&w->late) == before)
+		waker_wait(w->told_waker, -1);
+}
+
 /* One watch's life. */
 static void
 watch_once(struct watched *w, struct waker *fd)
@@ -83,6 +106,8 @@ watch_once(struct watched *w, struct waker *fd)
 	struct poller_watch *watch;
 
 	atomic_store(&w->told, 0);
+	atomic_store(&w->late, 0);
+	atomic_store(&w->asked, false);
 	atomic_store(&w->gone, false);
 	watch = poller_watch(poller, race_random(), fd->read_fd, POLLIN,
 	    ready, gone, w);
@@ -90,6 +115,7 @@ watch_once(struct watched *w, struct waker *fd)
 	make_edges(w, fd);
 	if (race_random() % 2 == 0)
 		poller_rewatch(watch, POLLIN);
+	let_time_pass(w, watch);
 	/* And one that meets the end. */
 	waker_wake(fd);
 	poller_unwatch(watch);
