@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The module of virtual devices, as usbnet's libusb has it: usbnet/virtual.h. */
+#include <dirent.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -249,6 +252,52 @@ START_TEST(leaves_and_comes_back)
 }
 END_TEST
 
+#ifdef __linux__
+
+/* The policy of the thread in that directory of /proc if it has that name; -1. */
+static int
+policy_of(const char *tid, const char *name)
+{
+	char path[300], line[32] = "";
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/self/task/%s/comm", tid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return -1;
+	if (fgets(line, sizeof line, f) == NULL)
+		line[0] = '\0';
+	fclose(f);
+	return strcmp(line, name) == 0 ? sched_getscheduler(atoi(tid)) : -1;
+}
+
+/* Whoever submits goes on until he has no more. */
+START_TEST(interrupts_nobody)
+{
+	struct virtual_open *o;
+	struct transfer read;
+	struct dirent *entry;
+	int policy = -1;
+	DIR *tasks;
+
+	begin("sourcesink");
+	o = open_first();
+	prepare(&read, 0x81, 512);
+	v->submit(o, &read.urb);
+	await(o, &read); /* so the thread is at work */
+	tasks = opendir("/proc/self/task");
+	ck_assert_ptr_nonnull(tasks);
+	while (policy == -1 && (entry = readdir(tasks)) != NULL)
+		policy = policy_of(entry->d_name, "virtual-0\n");
+	closedir(tasks);
+	ck_assert_int_eq(policy, SCHED_BATCH);
+	close_it(o);
+	finish();
+}
+END_TEST
+
+#endif
+
 int
 main(void)
 {
@@ -261,6 +310,9 @@ main(void)
 	tcase_add_test(t, taken_back);
 	tcase_add_test(t, aborted);
 	tcase_add_test(t, leaves_and_comes_back);
+#ifdef __linux__
+	tcase_add_test(t, interrupts_nobody);
+#endif
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }
