@@ -95,6 +95,7 @@ struct local_transport {
 	bool drained;    /* libusb had no more when it was last asked */
 	struct chunk_list ready; /* completed */
 	bool stalled;  /* IN: no new reads until it is cleared */
+	bool events_stalled; /* the same of the interrupt endpoint */
 	bool stopping; /* no new reads at all */
 	bool leaked;   /* transfers did not end: neither can this be freed */
 	/* Since when nothing could be submitted for want of memory. */

@@ -86,8 +86,8 @@ fill(struct local_transport *t)
 static void
 fill_events(struct local_transport *t)
 {
-	if (t->event_packet == 0 || t->stopping || t->holding ||
-	    local_failure(t) != USB_OK)
+	if (t->event_packet == 0 || t->stopping || t->events_stalled ||
+	    t->holding || local_failure(t) != USB_OK)
 		return;
 	for (int i = 0; i < LOCAL_EVENTS; i++) {
 		struct local_read *r = &t->events[i];
@@ -144,8 +144,11 @@ event_done(struct libusb_transfer *x)
 		append_ready(t, c, x->actual_length);
 	else
 		chunk_put(c);
-	if (error != USB_OK)
-		local_fail(t, error == USB_ERROR_STALL ? USB_ERROR_IO : error);
+	if (error == USB_ERROR_STALL)
+		t->events_stalled = true;
+	else if (error != USB_OK &&
+	    !(x->status == LIBUSB_TRANSFER_CANCELLED && t->events_stalled))
+		local_fail(t, error);
 	fill_events(t);
 }
 
@@ -236,20 +239,38 @@ local_events_cancel(struct local_transport *t)
 			libusb_cancel_transfer(t->events[i].transfer);
 }
 
-/* The pipe is stalled and everything of it has come back. */
-static int
-clear_stall(struct local_transport *t)
+static bool
+events_fly(const struct local_transport *t)
 {
-	const int error = libusb_clear_halt(t->handle,
-	    t->reads[0].transfer->endpoint);
+	bool any = false;
+
+	for (int i = 0; i < LOCAL_EVENTS; i++)
+		any |= t->events[i].chunk != NULL;
+	return any;
+}
+
+static bool
+is_stalled(const struct local_transport *t)
+{
+	return t->stalled || t->events_stalled;
+}
+
+/* That pipe is stalled and everything of it has come back. */
+static int
+clear_stall(struct local_transport *t, const struct local_read *of,
+    bool *stalled)
+{
+	const int error =
+	    libusb_clear_halt(t->handle, of->transfer->endpoint);
 
 	if (error < 0) {
 		local_fail(t, error == LIBUSB_ERROR_PIPE ? USB_ERROR_IO
 							 : local_error(error));
 		return local_failure(t);
 	}
-	t->stalled = false;
+	*stalled = false;
 	fill(t);
+	fill_events(t);
 	return USB_ERROR_STALL;
 }
 
@@ -302,7 +323,9 @@ outcome(struct local_transport *t, struct chunk **out)
 	if (failure(t) != USB_OK)
 		return local_failure(t);
 	if (t->stalled && t->reads_flying == 0)
-		return clear_stall(t);
+		return clear_stall(t, t->reads, &t->stalled);
+	if (t->events_stalled && !events_fly(t))
+		return clear_stall(t, t->events, &t->events_stalled);
 	return USB_OK;
 }
 
@@ -333,7 +356,7 @@ static int
 patience(struct local_transport *t, int left)
 {
 	const bool starved = is_starved(t);
-	const int limit = starved || t->stalled ? RETRY_MS
+	const int limit = starved || is_stalled(t) ? RETRY_MS
 	    : t->unchecked			? CLAIM_MS
 						: IDLE_MS;
 
@@ -351,6 +374,8 @@ prepare(struct local_transport *t)
 		local_reads_cancel(t);
 	else if (t->reads_flying < t->claim.held)
 		fill(t);
+	if (t->events_stalled)
+		local_events_cancel(t);
 	fill_events(t);
 	local_writes_unpark(t);
 	look_at_claim(t);
@@ -429,7 +454,7 @@ needs_reader(struct local_transport *t)
 {
 	/* Acquire: pairs with the release in halt(). */
 	return atomic_load_explicit(&t->halted, memory_order_acquire) ||
-	    local_failure(t) != USB_OK || t->stalled || is_starved(t);
+	    local_failure(t) != USB_OK || is_stalled(t) || is_starved(t);
 }
 
 /*

@@ -64,7 +64,7 @@ start_reads(struct usbip_transport *t)
 static void
 start_events(struct usbip_transport *t)
 {
-	if (!t->has_events || t->stopping || t->holding)
+	if (!t->has_events || t->events_stalled || t->stopping || t->holding)
 		return;
 	for (int i = 0; i < EVENTS; i++)
 		if (t->events[i].chunk == NULL && !start_read(t, &t->events[i]))
@@ -114,10 +114,10 @@ event_complete(struct importer_urb *urb)
 		append_ready(t, c, urb->actual);
 	else
 		chunk_put(c);
-	if (urb->status != 0)
-		usbip_fail(t, urb->status == USBIP_EPIPE
-			? USB_ERROR_IO
-			: usbip_error_of(urb->status));
+	if (urb->status == USBIP_EPIPE)
+		t->events_stalled = true;
+	else if (urb->status != 0 && !t->events_stalled)
+		usbip_fail(t, usbip_error_of(urb->status));
 	else
 		start_events(t);
 }
@@ -157,19 +157,30 @@ start(struct transport *base, const struct usb_pipes *pipes,
 	return usbip_failure(t);
 }
 
-/* The pipe is stalled and everything of it has come back. */
-static int
-clear_stall(struct usbip_transport *t)
+static bool
+events_fly(const struct usbip_transport *t)
 {
-	const int error =
-	    usbip_clear_halt(&t->base, t->reads[0].urb.endpoint);
+	bool any = false;
+
+	for (int i = 0; i < EVENTS; i++)
+		any |= t->events[i].chunk != NULL;
+	return any;
+}
+
+/* That pipe is stalled and everything of it has come back. */
+static int
+clear_stall(struct usbip_transport *t, const struct read_urb *of,
+    bool *stalled)
+{
+	const int error = usbip_clear_halt(&t->base, of->urb.endpoint);
 
 	if (error < 0) {
 		usbip_fail(t, error == USB_ERROR_STALL ? USB_ERROR_IO : error);
 		return usbip_failure(t);
 	}
-	t->stalled = false;
+	*stalled = false;
 	start_reads(t);
+	start_events(t);
 	return USB_ERROR_STALL;
 }
 
@@ -185,7 +196,9 @@ outcome(struct usbip_transport *t, struct chunk **out)
 	if (usbip_failure(t) != USB_OK)
 		return usbip_failure(t);
 	if (t->stalled && t->reads_flying == 0)
-		return clear_stall(t);
+		return clear_stall(t, t->reads, &t->stalled);
+	if (t->events_stalled && !events_fly(t))
+		return clear_stall(t, t->events, &t->events_stalled);
 	return USB_OK;
 }
 
@@ -199,6 +212,9 @@ prepare(struct usbip_transport *t)
 	for (int i = 0; i < READS && t->stalled; i++)
 		if (t->reads[i].chunk != NULL)
 			importer_unlink(&t->imp, &t->reads[i].urb);
+	for (int i = 0; i < EVENTS && t->events_stalled; i++)
+		if (t->events[i].chunk != NULL)
+			importer_unlink(&t->imp, &t->events[i].urb);
 }
 
 /* Without a read in flight there is nothing to wait for: memory is short. */

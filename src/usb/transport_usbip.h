@@ -56,6 +56,7 @@ struct usbip_transport {
 	bool wrote;   /* frames have been done since read() was called */
 	struct chunk_list ready; /* completed */
 	bool stalled;  /* no new reads until the pipe is cleared */
+	bool events_stalled; /* the same of the interrupt endpoint */
 	bool stopping; /* no new reads at all */
 
 	/* The one request at a time.  It stays when its caller has lost

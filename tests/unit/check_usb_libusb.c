@@ -97,6 +97,33 @@ START_TEST(stall)
 }
 END_TEST
 
+/* That of the interrupt endpoint: the bulk endpoint's reads stay in flight. */
+START_TEST(stall_of_events)
+{
+	struct usb_pipes pipes = local_rig_pipes;
+	struct chunk *c;
+
+	pipes.interrupt_in = 0x83;
+	pipes.interrupt_in_packet = 64;
+	ck_assert_int_eq(t->ops->start(t, &pipes, &pool), USB_OK);
+	for (int i = 1; i <= 3; i++) {
+		ck_assert(fake_finish(device, 0x83, 0, 10));
+		ck_assert(fake_finish(device, 0x83, LIBUSB_TRANSFER_STALL, 0));
+		ck_assert_int_eq(t->ops->read(t, &c, 1000), 1);
+		ck_assert_uint_eq(c->pipe, USB_PIPE_INTERRUPT);
+		chunk_put(c);
+		ck_assert_int_eq(t->ops->read(t, &c, 1000), USB_ERROR_STALL);
+		ck_assert_int_eq(fake_counts().clear_halts, i);
+		ck_assert_uint_eq(atomic_load(&t->reads_in_flight),
+		    LOCAL_READS);
+		ck_assert_int_eq(t->ops->read(t, &c, 20), 0);
+	}
+	fake_send(device, 1, 10);
+	ck_assert_int_eq(read_byte(10), 1);
+	local_rig_finish();
+}
+END_TEST
+
 START_TEST(read_errors)
 {
 	static const struct {
@@ -473,6 +500,7 @@ all_tests(const char *name, void (*prepare)(void))
 	tcase_add_test(tc, reads_in_order);
 	tcase_add_test(tc, read_waits_no_longer);
 	tcase_add_test(tc, stall);
+	tcase_add_test(tc, stall_of_events);
 	tcase_add_loop_test(tc, read_errors, 0, 3);
 	tcase_add_test(tc, short_of_memory);
 	tcase_add_test(tc, zero_length_packets);

@@ -200,6 +200,30 @@ START_TEST(stall)
 }
 END_TEST
 
+/* That of the interrupt endpoint: the bulk endpoint's reads stay in flight. */
+START_TEST(stall_of_events)
+{
+	struct usb_pipes both = pipes;
+	struct chunk *c;
+
+	both.interrupt_in = both.in;
+	both.interrupt_in_packet = 64;
+	both.interrupt_in_interval = 1;
+	start(&both);
+	for (int i = 0; i < 8; i++) {
+		rig_finish(&device, 0, 10);
+		expect_read(10);
+	}
+	/* The oldest are those of events now. */
+	rig_finish(&device, USBIP_EPIPE, 0);
+	ck_assert_int_eq(t->ops->read(t, &c, 5000), USB_ERROR_STALL);
+	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 8);
+	rig_finish(&device, 0, 20);
+	expect_read(20);
+	ck_assert_int_eq(t->ops->read(t, &c, 20), 0);
+}
+END_TEST
+
 START_TEST(read_errors)
 {
 	static const struct {
@@ -540,6 +564,7 @@ main(void)
 	tcase_add_test(tc, stream);
 	tcase_add_test(tc, read_waits_no_longer);
 	tcase_add_test(tc, stall);
+	tcase_add_test(tc, stall_of_events);
 	tcase_add_loop_test(tc, read_errors, 0, 3);
 	tcase_add_test(tc, unplugged);
 	tcase_add_test(tc, reset);

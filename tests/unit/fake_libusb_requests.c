@@ -198,9 +198,9 @@ libusb_clear_halt(libusb_device_handle *h, unsigned char endpoint)
 {
 	struct fake_device *d = h->device->d;
 
-	(void)endpoint;
 	pthread_mutex_lock(&fake.lock);
-	RULE(d->transfer != NULL || d->reads.first == NULL);
+	for (struct fake_transfer *x = d->reads.first; x != NULL; x = x->next)
+		RULE(d->transfer != NULL || x->x.endpoint != endpoint);
 	fake.counts.clear_halts++;
 	d->halted = false;
 	return unlock(d);
