@@ -178,8 +178,7 @@ struct transport_ops {
 	 * Starts several 16 KiB reads on the IN pipe, each into a chunk of
 	 * `pool`.  How many is the transport's affair: fewer, down to one,
 	 * when memory runs short.  And two of one packet on the interrupt IN
-	 * endpoint; when that stalls, it is an error as any other.  Reader's
-	 * thread.
+	 * endpoint.  Reader's thread.
 	 */
 	int (*start)(struct transport *t, const struct usb_pipes *pipes,
 	    struct chunk_pool *pool);
@@ -190,7 +189,7 @@ struct transport_ops {
 	 * bytes at offset 0, now the caller's, and chunk->pipe says of which
 	 * pipe (enum usb_pipe); reads come in the order of the bus.  0: interrupted, or `timeout_ms` (-1: none) are over; and, where
 	 * write() does not block, writes have been completed.  Negative:
-	 * a usb_error; after a STALL the pipe has been cleared and reading may
+	 * a usb_error; after a STALL that pipe has been cleared and reading may
 	 * go on, all else is final.  USB_ERROR_TAKEN comes within a second,
 	 * whether or not anything is sent.  Reader's thread.
 	 *

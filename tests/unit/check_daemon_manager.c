@@ -16,64 +16,38 @@
 #endif
 
 #include "actor/mailbox.h"
-#include "actor/poller.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sock.h"
-#include "daemon/manager.h"
 #include "fake_phone.h"
+#include "manager_rig.h"
 #include "unit.h"
 #include "wire/admin.h"
 
 #define SOURCES 2
 
-static char dir[] = "/tmp/check_daemon_manager.XXXXXX";
-static struct sock_addr where;
-static int listener, control;
-static struct sock_addr control_where;
+enum { LISTENER, CONTROL };
+
 static struct fake fakes[SOURCES];
-static struct manager *m;
-static struct poller *poller; /* NULL: every actor waits by itself */
-static struct waker *ended;
 
 static void
-note_end(void *arg)
-{
-	waker_wake(arg);
-}
-
-static void
-begin(void) ROLE_UNCHECKED /* the test is main */
+begin(void)
 {
 	static struct usb_source *sources[SOURCES];
-	struct manager_config config = { .listeners = &listener,
-		.listener_count = 1, .sources = sources,
-		.source_count = SOURCES, .wanted_mode = 1,
-		.poller = poller };
-	struct cause why;
 
 	log_set_level(LOG_LEVEL_FATAL); /* faults are made on purpose */
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	where.is_unix = true;
-	snprintf(where.path, sizeof where.path, "%s/s", dir);
-	listener = sock_listen(&where, 0600, 256, &why);
-	HOLDS(listener >= 0, "%s", why.text);
-	sock_set_nonblocking(listener, true);
-	control_where = where;
-	snprintf(control_where.path, sizeof control_where.path, "%s/c", dir);
-	control = sock_listen(&control_where, 0600, 256, &why);
-	HOLDS(control >= 0, "%s", why.text);
-	sock_set_nonblocking(control, true);
-	config.control = control;
+	rig_init();
+	rig_listen(LISTENER, "s");
+	rig_listen(CONTROL, "c");
 	for (int i = 0; i < SOURCES; i++) {
 		fake_init(&fakes[i], i == 0 ? "1-3" : "1-4");
 		sources[i] = &fakes[i].source;
 	}
-	ended = waker_new();
-	m = manager_new(&config, &why);
-	HOLDS(m != NULL, "%s", why.text);
-	manager_on_end(m, note_end, ended);
-	HOLDS(manager_start(m, &why) == 0, "%s", why.text);
+	rig_make(&(struct manager_config){ .listeners = sockets,
+		.listener_count = 1, .control = sockets[CONTROL],
+		.sources = sources, .source_count = SOURCES, .wanted_mode = 1,
+		.poller = poller });
+	rig_start();
 	for (int i = 0; i < SOURCES; i++)
 		fake_await_watched(&fakes[i]);
 }
@@ -81,31 +55,21 @@ begin(void) ROLE_UNCHECKED /* the test is main */
 static void
 begin_polled(void)
 {
-	poller = poller_new(2);
-	HOLDS(poller != NULL, "no pollers");
+	rig_poll();
 	begin();
 }
 
 static void
-end(void) ROLE_UNCHECKED
+end(void)
 {
 	manager_quit(m);
-	HOLDS(waker_wait(ended, UNIT_PATIENCE_MS), "it does not end");
-	HOLDS(manager_join(m), "a thread is left");
-	if (poller != NULL)
-		poller_free(poller);
-	manager_free(m);
+	rig_await_end();
+	rig_fini();
 	for (int i = 0; i < SOURCES; i++) {
 		ck_assert_uint_eq(fakes[i].frees,
 		    fakes[i].open_error == USB_OK ? fakes[i].opens : 0);
 		fake_fini(&fakes[i]);
 	}
-	waker_put(ended);
-	close(listener);
-	unlink(where.path);
-	close(control);
-	unlink(control_where.path);
-	rmdir(dir);
 }
 
 /* ---- Clients ---- */
@@ -113,11 +77,7 @@ end(void) ROLE_UNCHECKED
 static int
 client(void)
 {
-	struct cause why;
-	const int fd = sock_connect(&where, UNIT_PATIENCE_MS, &why);
-
-	HOLDS(fd >= 0, "%s", why.text);
-	return fd;
+	return rig_connect(LISTENER);
 }
 
 static void
@@ -455,14 +415,12 @@ programs(char *out, size_t size)
 	plist_t request = plist_new_dict(), reply, clients;
 	struct client_frame frame;
 	uint8_t header[16], *payload;
-	struct cause why;
 	uint32_t len;
 	int fd;
 
 	plist_dict_set_item(request, "MessageType", plist_new_string("Status"));
 	frame = admin_frame(1, request);
-	fd = sock_connect(&control_where, UNIT_PATIENCE_MS, &why);
-	HOLDS(fd >= 0, "%s", why.text);
+	fd = rig_connect(CONTROL);
 	HOLDS(sock_send_all(fd, frame.bytes, frame.len) == 0, "send");
 	free(frame.bytes);
 	receive(fd, header, sizeof header);

@@ -19,8 +19,8 @@
 #include "base/log.h"
 #include "base/sock.h"
 #include "base/supervisor.h"
-#include "daemon/manager.h"
 #include "fake_phone.h"
+#include "manager_rig.h"
 #include "unit.h"
 
 /* Short enough to wait for; long enough never to be over. */
@@ -29,13 +29,10 @@
 /* What must not happen has this long to happen. */
 #define PEACE_MS 50
 
-static char dir[] = "/tmp/check_daemon_service.XXXXXX";
-static struct sock_addr where;
-static int listener, notifications;
+static int notifications;
 static struct fake phone;
 static struct supervisor supervisor;
-static struct manager *m;
-static struct waker *ended, *asked;
+static struct waker *asked;
 static _Atomic int left; /* the newest enum manager_leave; -1: none */
 /* Connects when the daemon closes its sockets' names. */
 static _Atomic int last_moment_client;
@@ -45,19 +42,13 @@ static struct manager_config config;
 /* ---- What the manager calls ---- */
 
 static void
-note_end(void *arg)
-{
-	waker_wake(arg);
-}
-
-static void
 note_leave(void *host, enum manager_leave what)
 {
 	struct cause why;
 
 	(void)host;
 	if (what == MANAGER_CLOSES && last_moment_client == 0)
-		last_moment_client = sock_connect(&where, 1000, &why);
+		last_moment_client = sock_connect(&where[0], 1000, &why);
 	left = (int)what;
 }
 
@@ -85,39 +76,29 @@ static void
 setup(void)
 {
 	static struct usb_source *sources[1] = { &phone.source };
-	char path[sizeof dir + 8];
-	struct cause why;
+	char path[64];
 
 	log_set_level(LOG_LEVEL_FATAL);
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	where.is_unix = true;
-	snprintf(where.path, sizeof where.path, "%s/s", dir);
-	listener = sock_listen(&where, 0600, 64, &why);
-	HOLDS(listener >= 0, "%s", why.text);
-	sock_set_nonblocking(listener, true);
-	snprintf(path, sizeof path, "%s/n", dir);
+	rig_init();
+	rig_listen(0, "s");
+	snprintf(path, sizeof path, "%s/n", rig_dir);
 	notifications = notification_socket(path);
 	fake_init(&phone, "1-3");
 	supervisor = (struct supervisor){ .notify_fd = -1 };
-	config = (struct manager_config){ .listeners = &listener,
+	config = (struct manager_config){ .listeners = sockets,
 		.listener_count = 1, .control = -1, .sources = sources,
 		.source_count = 1, .wanted_mode = 1, .idle_ms = LONG_MS,
 		.leave = note_leave, .ask_main = note_ask };
 	left = -1;
 	last_moment_client = -1;
-	ended = waker_new();
 	asked = waker_new();
 }
 
 static void
-start(void) ROLE_UNCHECKED /* the test is main */
+start(void)
 {
-	struct cause why;
-
-	m = manager_new(&config, &why);
-	HOLDS(m != NULL, "%s", why.text);
-	manager_on_end(m, note_end, ended);
-	HOLDS(manager_start(m, &why) == 0, "%s", why.text);
+	rig_make(&config);
+	rig_start();
 	if (config.source_count > 0)
 		fake_await_watched(&phone);
 }
@@ -126,10 +107,10 @@ start(void) ROLE_UNCHECKED /* the test is main */
 static void
 be_supervised(const char *watchdog_usec)
 {
-	char path[sizeof dir + 8];
+	char path[64];
 	struct cause why;
 
-	snprintf(path, sizeof path, "%s/n", dir);
+	snprintf(path, sizeof path, "%s/n", rig_dir);
 	setenv("NOTIFY_SOCKET", path, 1);
 	if (watchdog_usec != NULL)
 		setenv("WATCHDOG_USEC", watchdog_usec, 1);
@@ -139,28 +120,17 @@ be_supervised(const char *watchdog_usec)
 }
 
 static void
-await_end(void) ROLE_UNCHECKED
-{
-	HOLDS(waker_wait(ended, UNIT_PATIENCE_MS), "it does not end");
-	HOLDS(manager_join(m), "a thread is left");
-}
-
-static void
 teardown(void)
 {
-	char path[sizeof dir + 8];
+	char path[64];
 
-	manager_free(m);
+	snprintf(path, sizeof path, "%s/n", rig_dir);
+	unlink(path);
+	rig_fini();
 	fake_fini(&phone);
 	supervisor_fini(&supervisor);
-	waker_put(ended);
 	waker_put(asked);
-	close(listener);
 	close(notifications);
-	unlink(where.path);
-	snprintf(path, sizeof path, "%s/n", dir);
-	unlink(path);
-	rmdir(dir);
 }
 
 /* ---- The supervisor ---- */
@@ -210,11 +180,7 @@ await_stopping(void)
 static int
 client(void)
 {
-	struct cause why;
-	const int fd = sock_connect(&where, UNIT_PATIENCE_MS, &why);
-
-	HOLDS(fd >= 0, "%s", why.text);
-	return fd;
+	return rig_connect(0);
 }
 
 /* Whether the client gets `len` bytes that begin with a length. */
@@ -300,7 +266,7 @@ START_TEST(it_is_ready_when_it_has_looked)
 	fake_unplug(&phone);
 	await_news("STATUS=0 phones");
 	manager_quit(m);
-	await_end();
+	rig_await_end();
 }
 END_TEST
 
@@ -321,7 +287,7 @@ START_TEST(the_watchdog_hears_of_both_threads)
 		await_news("WATCHDOG=1");
 	}
 	manager_quit(m);
-	await_end();
+	rig_await_end();
 }
 END_TEST
 
@@ -332,7 +298,7 @@ START_TEST(without_a_watchdog_main_is_left_alone)
 	await_news("READY=1");
 	HOLDS(!waker_wait(asked, 20), "main is asked");
 	manager_quit(m);
-	await_end();
+	rig_await_end();
 }
 END_TEST
 
@@ -356,7 +322,7 @@ START_TEST(it_leaves_in_order)
 	fake_await_rescans(&phone, 1);
 	HOLDS(!waker_wait(ended, PEACE_MS), "it does not wait for the look");
 	fake_hold_looks(&phone, false);
-	await_end();
+	rig_await_end();
 	ck_assert_int_eq(left, MANAGER_CLOSES);
 	ck_assert(!manager_wants_again(m));
 }
@@ -379,7 +345,7 @@ START_TEST(a_phone_that_comes_at_the_last_moment_is_not_lost)
 		fake_await_rescans(&phone, 1);
 		fake_plug(&phone);
 		fake_hold_looks(&phone, false);
-		await_end();
+		rig_await_end();
 		ck_assert(manager_wants_again(m));
 		return;
 	}
@@ -392,7 +358,7 @@ START_TEST(a_phone_that_comes_at_the_last_moment_is_not_lost)
 	come_up();
 	HOLDS(!waker_wait(ended, PEACE_MS), "it leaves a phone");
 	manager_quit(m);
-	await_end();
+	rig_await_end();
 	ck_assert(!manager_wants_again(m));
 }
 END_TEST
@@ -413,7 +379,7 @@ START_TEST(it_stays_for_a_while_behind_the_last_phone)
 	await_left(MANAGER_CLOSES);
 	HOLDS(moment_ms_between(unplugged, clock_now()) >= 10 * PEACE_MS,
 	    "it leaves at once");
-	await_end();
+	rig_await_end();
 }
 END_TEST
 
@@ -442,7 +408,7 @@ START_TEST(a_client_that_comes_at_the_last_moment_is_served)
 	ask(last_moment_client);
 	await_answer(last_moment_client, 20);
 	close(last_moment_client);
-	await_end();
+	rig_await_end();
 }
 END_TEST
 
@@ -461,9 +427,9 @@ START_TEST(a_client_is_left_to_the_next_daemon)
 	fd = client();
 	ask(fd);
 	close(mark);
-	await_end();
+	rig_await_end();
 	ck_assert(!manager_wants_again(m)); /* the client does that */
-	next = accept(listener, NULL, NULL);
+	next = accept(sockets[0], NULL, NULL);
 	ck_assert_int_ge(next, 0);
 	ck_assert_int_eq(left, MANAGER_LEAVING); /* its name stays */
 	close(next);
@@ -486,7 +452,7 @@ START_TEST(a_listener_keeps_it_where_sockets_are_passed)
 		HOLDS(!waker_wait(ended, PEACE_MS), "it leaves");
 		manager_quit(m);
 	}
-	await_end();
+	rig_await_end();
 	close(fd);
 }
 END_TEST
@@ -502,7 +468,7 @@ START_TEST(asked_to_it_leaves_without_grace)
 	while (!waker_wait(ended, 10))
 		manager_exit_if_idle(m);
 	waker_wake(ended);
-	await_end();
+	rig_await_end();
 }
 END_TEST
 
@@ -522,7 +488,7 @@ START_TEST(where_nothing_is_watched_it_leaves_at_once)
 		await_stopping();
 		close(mark);
 	}
-	await_end();
+	rig_await_end();
 	HOLDS(moment_ms_between(begun, clock_now()) < 2000, "it looks around");
 }
 END_TEST
@@ -539,7 +505,7 @@ START_TEST(asked_to_it_looks_first)
 	await_left(MANAGER_STAYS);
 	come_up();
 	manager_quit(m);
-	await_end();
+	rig_await_end();
 }
 END_TEST
 

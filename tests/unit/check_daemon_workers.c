@@ -19,29 +19,18 @@
 #include "base/log.h"
 #include "base/sock.h"
 #include "daemon/manager_int.h"
+#include "manager_rig.h"
 #include "unit.h"
 
-#define LISTENERS 2
+#define LISTENERS RIG_SOCKETS /* a path, and a port */
 /* What must not happen has this long to happen. */
 #define PEACE_MS 200
 
-static char dir[] = "/tmp/check_daemon_workers.XXXXXX";
-static struct sock_addr where[LISTENERS]; /* a path, and a port */
-static int listeners[LISTENERS];
-static struct poller *poller; /* NULL: workers wait by themselves */
-static struct manager_config config;
-static struct manager *m;
-static struct waker *ended, *told;
+static struct waker *told;
 static _Atomic unsigned tellings;
 static char last_telling[LOG_LINE_MAX];
 
 /* ---- What the manager calls ---- */
-
-static void
-note_end(void *arg)
-{
-	waker_wake(arg);
-}
 
 static void
 note_line(enum log_level level, const char *line)
@@ -56,70 +45,31 @@ note_line(enum log_level level, const char *line)
 /* ---- Life ---- */
 
 static void
-setup(void) ROLE_UNCHECKED /* the manager's thread does not run */
+setup(void)
 {
-	struct cause why;
-
 	log_set_sink(note_line);
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	where[0].is_unix = true;
-	snprintf(where[0].path, sizeof where[0].path, "%s/s", dir);
-	ck_assert_int_eq(sock_addr_parse(&where[1], "127.0.0.1:0", NULL, &why),
-	    0);
-	for (int i = 0; i < LISTENERS; i++) {
-		listeners[i] = sock_listen(&where[i], 0600, 16, &why);
-		HOLDS(listeners[i] >= 0, "%s", why.text);
-		sock_set_nonblocking(listeners[i], true);
-	}
-	snprintf(where[1].port, sizeof where[1].port, "%u",
-	    sock_local_port(listeners[1]));
-	ended = waker_new();
+	rig_init();
+	rig_listen(0, "s");
+	rig_listen_port(1);
 	told = waker_new();
-	config = (struct manager_config){ .listeners = listeners,
+	rig_make(&(struct manager_config){ .listeners = sockets,
 		.listener_count = LISTENERS, .control = -1, .idle_ms = 1,
-		.poller = poller };
-	m = manager_new(&config, &why);
-	HOLDS(m != NULL, "%s", why.text);
-	manager_on_end(m, note_end, ended);
+		.poller = poller });
 }
 
 static void
 setup_polled(void)
 {
-	poller = poller_new(2);
-	HOLDS(poller != NULL, "no pollers");
+	rig_poll();
 	setup();
-}
-
-static void
-start(void) ROLE_UNCHECKED /* the test is main */
-{
-	struct cause why;
-
-	HOLDS(manager_start(m, &why) == 0, "%s", why.text);
-}
-
-static void
-await_end(void) ROLE_UNCHECKED
-{
-	HOLDS(waker_wait(ended, UNIT_PATIENCE_MS), "it does not end");
-	HOLDS(manager_join(m), "a thread is left");
 }
 
 static void
 teardown(void)
 {
-	if (poller != NULL)
-		poller_free(poller);
-	poller = NULL;
-	manager_free(m);
+	rig_fini();
 	log_set_sink(NULL);
-	waker_put(ended);
 	waker_put(told);
-	for (int i = 0; i < LISTENERS; i++)
-		close(listeners[i]);
-	unlink(where[0].path);
-	rmdir(dir);
 }
 
 static int64_t
@@ -132,16 +82,6 @@ cpu_ms(void)
 }
 
 /* ---- Clients ---- */
-
-static int
-connect_to(int i)
-{
-	struct cause why;
-	const int fd = sock_connect(&where[i], UNIT_PATIENCE_MS, &why);
-
-	HOLDS(fd >= 0, "%s", why.text);
-	return fd;
-}
 
 static void
 ask_with(int fd)
@@ -161,7 +101,7 @@ ask_with(int fd)
 static void
 ask(int i)
 {
-	ask_with(connect_to(i));
+	ask_with(rig_connect(i));
 }
 
 /* ---- Want of descriptors ---- */
@@ -200,7 +140,7 @@ answer_knock(void) ROLE_UNCHECKED
 START_TEST(after_a_pause_its_thread_is_not_needed) ROLE_UNCHECKED
 {
 	struct moment next = workers_run(m);
-	const int fd = connect_to(0);
+	const int fd = rig_connect(0);
 
 	HOLDS(next.ns == MOMENT_NEVER.ns, "it waits for something");
 	leave_no_descriptor(true);
@@ -358,12 +298,12 @@ START_TEST(who_is_refused_leaves_nothing_behind)
 	int fds[REFUSED];
 	size_t used = 0, now;
 
-	start();
+	rig_start();
 	for (int i = 0; i < ROUNDS; i++) {
 		if (i == ROUNDS / 10)
 			used = heap(); /* with what is kept for others */
 		for (int k = 0; k < REFUSED; k++)
-			fds[k] = connect_to(k % LISTENERS);
+			fds[k] = rig_connect(k % LISTENERS);
 		/* Who comes next is let in after them: they are watched before
 		 * they ask, but perhaps the last. */
 		for (int k = 0; k < LISTENERS; k++)
@@ -375,7 +315,7 @@ START_TEST(who_is_refused_leaves_nothing_behind)
 	HOLDS(now < used + 64 * REFUSED * ROUNDS,
 	    "%zu bytes of the heap, %zu before", now, used);
 	manager_quit(m);
-	await_end();
+	rig_await_end();
 }
 END_TEST
 #endif
@@ -400,9 +340,9 @@ START_TEST(who_waits_at_the_door_has_been_lent_nothing)
 	const int before = unit_descriptors();
 	int fds[WAITING];
 
-	start();
+	rig_start();
 	for (int i = 0; i < WAITING; i++) {
-		fds[i] = connect_to(0);
+		fds[i] = rig_connect(0);
 		HOLDS(sock_send_all(fds[i], "", 1) == 0, "send");
 	}
 	/* Either end of the socket, and what each is lent. */
@@ -411,7 +351,7 @@ START_TEST(who_waits_at_the_door_has_been_lent_nothing)
 		close(fds[i]);
 	await_descriptors(0, before + WAKER_KEPT_MAX);
 	manager_quit(m);
-	await_end();
+	rig_await_end();
 }
 END_TEST
 
@@ -422,12 +362,12 @@ START_TEST(a_socket_that_is_shut_is_left_alone) ROLE_UNCHECKED
 	char text[SOCK_ADDR_TEXT_MAX];
 	int64_t spent;
 
-	start();
+	rig_start();
 	ask(0);
 	ask(1);
-	ck_assert_int_eq(shutdown(listeners[_i / 2], how[_i % 2]), 0);
+	ck_assert_int_eq(shutdown(sockets[_i / 2], how[_i % 2]), 0);
 	HOLDS(waker_wait(told, UNIT_PATIENCE_MS), "nothing is told");
-	HOLDS(strstr(last_telling, sock_local_text(text, listeners[_i / 2])) !=
+	HOLDS(strstr(last_telling, sock_local_text(text, sockets[_i / 2])) !=
 	    NULL, "told is '%s'", last_telling);
 	spent = cpu_ms();
 	HOLDS(!waker_wait(told, PEACE_MS), "told is more than once");
@@ -435,18 +375,18 @@ START_TEST(a_socket_that_is_shut_is_left_alone) ROLE_UNCHECKED
 	for (int i = 0; i < 3; i++)
 		ask(1 - _i / 2);
 	manager_quit(m);
-	await_end();
+	rig_await_end();
 }
 END_TEST
 
 /* What waits for ever at such a socket is nobody. */
 START_TEST(a_socket_that_is_shut_does_not_keep_it)
 {
-	start();
-	ck_assert_int_eq(shutdown(listeners[_i], SHUT_RDWR), 0);
+	rig_start();
+	ck_assert_int_eq(shutdown(sockets[_i], SHUT_RDWR), 0);
 	HOLDS(waker_wait(told, UNIT_PATIENCE_MS), "nothing is told");
 	manager_exit_if_idle(m);
-	await_end();
+	rig_await_end();
 }
 END_TEST
 
