@@ -45,6 +45,13 @@ moment_earlier(struct moment a, struct moment b)
 	return a.ns < b.ns ? a : b;
 }
 
+/* It is now, or was.  What never comes costs no look at the clock. */
+static inline bool
+moment_has_come(struct moment t)
+{
+	return t.ns != MOMENT_NEVER.ns && !moment_before(clock_now(), t);
+}
+
 static inline int64_t
 moment_ms_between(struct moment from, struct moment to)
 {

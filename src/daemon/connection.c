@@ -162,7 +162,7 @@ is_over(struct client *c) RUNS_ON(on_worker)
 		return conn->pending == NULL || conn->client_gone;
 	if (conn->client_gone && conn->client_eof)
 		return true;
-	return !moment_before(clock_now(), conn->give_up_at);
+	return moment_has_come(conn->give_up_at);
 }
 
 /* What must move for a connection to be worth keeping. */

@@ -159,7 +159,8 @@ struct device {
 	/* While pollers watch the transport for it. */
 	struct poller_watch *watches[DEVICE_WATCHES] OWNED_BY(on_reader);
 	bool io OWNED_BY(on_reader); /* there is something to look at */
-	struct moment waits_until OWNED_BY(on_reader);
+	int waits_ms OWNED_BY(on_reader); /* so long in all... */
+	struct moment waits_until OWNED_BY(on_reader); /* ...and until then */
 	struct thread writer_thread OWNED_BY(on_reader);
 
 	/* ---- Written by the reader before MSG_DEVICE_ENDED ---- */

@@ -39,13 +39,24 @@ look(struct device *d) RUNS_ON(on_reader)
 	return n;
 }
 
-static struct moment
-look_limit(struct device *d) RUNS_ON(on_reader)
+static int
+patience(struct device *d) RUNS_ON(on_reader)
 {
 	struct transport *t =
 	    atomic_load_explicit(&d->transport, memory_order_relaxed);
 
-	return moment_after_ms(clock_now(), t->ops->patience(t));
+	return t->ops->patience(t);
+}
+
+/* Its thread wakes in time; that it does if it sleeps for no longer than this,
+ * whenever it began. */
+static bool
+sleeps_well(struct device *d) RUNS_ON(on_reader)
+{
+	const int ms = patience(d);
+
+	return ms >= d->waits_ms ||
+	    !moment_before(moment_after_ms(clock_now(), ms), d->waits_until);
 }
 
 /* True: the reader need not know. */
@@ -56,8 +67,7 @@ act(struct device *d, bool may_look) RUNS_ON(on_reader)
 		reader_take_messages(d);
 		if (d->io && (!may_look || look(d) != 0))
 			return false;
-		if (d->stopping ||
-		    (may_look && moment_before(look_limit(d), d->waits_until)))
+		if (d->stopping || (may_look && !sleeps_well(d)))
 			return false;
 		if (!d->io && mailbox_idle(&d->reader_box))
 			return true;
@@ -176,10 +186,10 @@ turn(struct device *d) RUNS_ON(on_reader)
 static void
 sleep_lending(struct device *d) RUNS_ON(on_reader)
 {
-	d->waits_until = look_limit(d);
+	d->waits_ms = patience(d);
+	d->waits_until = moment_after_ms(clock_now(), d->waits_ms);
 	baton_lay_down(&d->reader_baton);
-	waker_wait(d->reader_waker,
-	    moment_poll_timeout(clock_now(), d->waits_until));
+	waker_wait_until(d->reader_waker, d->waits_until);
 	baton_take_up(&d->reader_baton, d->reader_waker);
 }
 

@@ -388,7 +388,7 @@ ack_is_due(struct client *c, uint32_t unacked) RUNS_ON(on_worker)
 		return true;
 	if (unacked >= ACK_BULK && mailbox_is_empty(&c->box))
 		return true;
-	return !moment_before(clock_now(), c->conn.ack_at);
+	return moment_has_come(c->conn.ack_at);
 }
 
 void

@@ -262,8 +262,8 @@ libusb_get_next_timeout(libusb_context *asked, struct timeval *tv)
 static bool
 timer_has_run_out(struct libusb_context *ctx)
 {
-	return clock_now().ns >=
-	    atomic_load_explicit(&ctx->timer_at, memory_order_relaxed);
+	return moment_has_come((struct moment){
+	    atomic_load_explicit(&ctx->timer_at, memory_order_relaxed) });
 }
 
 /* The timer's descriptor ends the sleep, where there is one. */
