@@ -155,9 +155,11 @@ void client_serve(struct client *c, struct records *records)
 void client_act_or_wake(struct client *c);
 /* Posts a message, and the same.  False: `m` is still the caller's. */
 bool client_post(struct client *c, struct msg *m);
-/* Gives a packet with its port to the worker of the connection, or acts as the
- * worker if it sleeps.  Takes the packet in any case.  Reader. */
-void client_deliver(struct client *c, struct chunk *packet);
+/* Gives a packet with its port to the worker of the connection; takes it in any
+ * case.  True: that sleeps, and client_attend() has to follow.  Reader. */
+bool client_deliver(struct client *c, struct chunk *packet);
+/* Acts for the worker, which has got so much payload, or wakes it.  Reader. */
+void client_attend(struct client *c, uint32_t bytes);
 /* The mailbox's wake function: `arg` is the client. */
 void client_wake_owner(void *arg);
 

@@ -254,25 +254,24 @@ client_post(struct client *c, struct msg *m)
 	return pushed != QUEUE_REFUSED;
 }
 
-void
+bool
 client_deliver(struct client *c, struct chunk *packet)
 {
-	/* With pollers there is a thread for each processor as it is. */
-	const bool act_for_it = c->poller != NULL ||
-	    packet->packet_len <= ACT_BYTES;
+	enum queue_push pushed;
 
 	packet->msg.type = MSG_RECEIVED;
-	switch (mailbox_offer(&c->box, &packet->msg)) {
-	case QUEUE_REFUSED:
+	pushed = mailbox_offer(&c->box, &packet->msg);
+	if (pushed == QUEUE_REFUSED)
 		chunk_put(packet); /* the client has just ended */
-		break;
-	case QUEUE_ADDED:
-		break;
-	case QUEUE_WAKE:
-		if (act_for_it)
-			client_act_or_wake(c);
-		else
-			mailbox_wake_owner(&c->box);
-		break;
-	}
+	return pushed == QUEUE_WAKE;
+}
+
+void
+client_attend(struct client *c, uint32_t bytes)
+{
+	/* With pollers there is a thread for each processor as it is. */
+	if (c->poller != NULL || bytes <= ACT_BYTES)
+		client_act_or_wake(c);
+	else
+		mailbox_wake_owner(&c->box);
 }

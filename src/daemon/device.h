@@ -159,6 +159,10 @@ struct device {
 	/* While pollers watch the transport for it. */
 	struct poller_watch *watches[DEVICE_WATCHES] OWNED_BY(on_reader);
 	bool io OWNED_BY(on_reader); /* there is something to look at */
+	/* A connection that has got so much payload while it slept and is still
+	 * to be attended to, a reference; NULL: none. */
+	struct client *fed OWNED_BY(on_reader);
+	uint32_t fed_bytes OWNED_BY(on_reader);
 	int waits_ms OWNED_BY(on_reader); /* so long in all... */
 	struct moment waits_until OWNED_BY(on_reader); /* ...and until then */
 	struct thread writer_thread OWNED_BY(on_reader);

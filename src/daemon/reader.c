@@ -30,6 +30,12 @@
  * and would go on for ever. */
 #define STALLS_MAX 16
 
+/* What a connection gets before it has its turn: four packets of a phone's, which
+ * is what its client's socket has room for when all has been read. */
+#define FED_MAX (192 * 1024)
+/* Less than that has its turn at once. */
+#define FED_MIN 4096
+
 /* How long the last frames (RSTs above all) may take to leave at the end. */
 #define FLUSH_MS 200
 
@@ -124,6 +130,43 @@ reader_take_messages(struct device *d)
 
 /* ---- Packets ---- */
 
+void
+reader_attend(struct device *d)
+{
+	struct client *c = d->fed;
+
+	if (c == NULL)
+		return;
+	d->fed = NULL;
+	client_attend(c, d->fed_bytes);
+	client_put(c);
+}
+
+/* One that sleeps and gets bulk data has its turn when it has got what has come
+ * together, as far as that is for it alone: fewer and larger pieces for its
+ * client, and fewer acknowledgements. */
+static void
+feed(struct device *d, struct client *c, struct chunk *packet)
+    RUNS_ON(on_reader)
+{
+	const uint32_t bytes = packet->packet_len;
+
+	if (client_deliver(c, packet)) {
+		reader_attend(d);
+		if (bytes < FED_MIN) {
+			client_attend(c, bytes);
+			return;
+		}
+		d->fed = client_get(c);
+		d->fed_bytes = 0;
+	}
+	if (d->fed != c)
+		return;
+	d->fed_bytes += bytes;
+	if (d->fed_bytes >= FED_MAX)
+		reader_attend(d);
+}
+
 static void
 deliver(struct device *d, struct chunk *packet, uint16_t port)
     RUNS_ON(on_reader)
@@ -134,7 +177,7 @@ deliver(struct device *d, struct chunk *packet, uint16_t port)
 	counter_add(&d->stats.rx_bytes, packet->packet_len);
 	if (r != NULL) {
 		packet->port = port;
-		client_deliver(r->client, packet);
+		feed(d, r->client, packet);
 		return;
 	}
 	counter_add(&d->stats.rx_stray, 1);
@@ -243,8 +286,12 @@ reader_read(struct device *d, int timeout_ms)
 		into = NULL;
 	n = t->ops->read(t, into, timeout_ms);
 	writer_attend(d);
-	if (n > 0)
-		return reader_take_read(d, read) ? READ_READY : READ_SOMETHING;
+	if (n > 0) {
+		const bool ready = reader_take_read(d, read);
+
+		reader_attend(d);
+		return ready ? READ_READY : READ_SOMETHING;
+	}
 	if (n < 0)
 		take_error(d, n);
 	return READ_NOTHING;

@@ -9,9 +9,13 @@
 
 void reader_take_messages(struct device *d) RUNS_ON(on_reader);
 
-/* A completed read, for the protocol.  True when the handshake is done. */
+/* A completed read, for the protocol.  True when the handshake is done.
+ * reader_attend() has to follow. */
 bool reader_take_read(struct device *d, struct chunk *read)
     RUNS_ON(on_reader);
+
+/* A connection that has got packets has its turn. */
+void reader_attend(struct device *d) RUNS_ON(on_reader);
 
 enum read_result {
 	READ_NOTHING,

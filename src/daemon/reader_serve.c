@@ -36,6 +36,7 @@ look(struct device *d) RUNS_ON(on_reader)
 		if (n == 1)
 			reader_take_read(d, read);
 	}
+	reader_attend(d);
 	return n;
 }
 

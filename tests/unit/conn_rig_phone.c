@@ -80,10 +80,10 @@ conn_say_skipping(struct conn *k, uint32_t skip, uint8_t flags,
 	c->flags = flags;
 	k->seq += len + (flags & PHONE_SYN ? 1 : 0);
 	/* As the reader does it, only while the route is there. */
-	if (k->route != NULL)
-		client_deliver(k->c, c);
-	else
+	if (k->route == NULL)
 		chunk_put(c);
+	else if (client_deliver(k->c, c))
+		client_attend(k->c, len);
 }
 
 void
