@@ -116,7 +116,7 @@ client_new(int fd, uint32_t number, bool admin, struct waker *waker,
 		baton_init_free(&c->baton);
 	}
 	connection_init(&c->conn);
-	credit_init(&c->conn.upload, UPLOAD_PACKETS, &c->box,
+	credit_init(&c->conn.upload, OUTBOX_FLOW_MAX, &c->box,
 	    MSG_UPLOAD_CREDIT);
 	init_worker_part(c);
 	return c;

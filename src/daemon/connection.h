@@ -43,6 +43,10 @@ struct route {
 	 * with a reference.  Here and not in the client, which may connect to
 	 * another device while they wait. */
 	struct flow flow OWNED_BY(on_writer);
+	/* Its upload has got credit back, and sleeps: in device->credited, which
+	 * holds a reference. */
+	bool credited OWNED_BY(on_reader);
+	struct route *next_credited OWNED_BY(on_reader);
 };
 
 /* With one reference, the caller's.  NULL when out of memory. */
@@ -52,13 +56,6 @@ void route_put(struct route *r);
 struct route *route_of_add(struct msg *m);
 struct route *route_of_remove(struct msg *m);
 struct route *route_of_gone(struct msg *m);
-
-/*
- * Frames of one connection that may be with the writer and the transport at a
- * time.  Enough that a stream never waits for a buffer; few, because they stand
- * in front of what other connections of that phone have to say.
- */
-#define UPLOAD_PACKETS 4
 
 /* Read by anyone; written by the worker. */
 struct connection_stats {
@@ -86,6 +83,8 @@ struct connection {
 	struct device *device; /* a reference; NULL: no connection */
 	struct route *route;   /* the same */
 
+	/* For frames with the writer and the transport, see
+	 * outbox_flow_frames(). */
 	struct credit upload;
 	/* Packet buffers: the worker takes, whoever has sent one gives. */
 	struct recycler buffers;
@@ -138,7 +137,11 @@ void connection_ask(struct client *c, const struct client_request *rq)
 /* Goes as far as may be in the worker's place.  False: the worker is needed. */
 bool connection_act(struct client *c) RUNS_ON(on_worker);
 
-/* A packet of this connection has been sent, or thrown away.  Any thread. */
-void connection_packet_back(struct connection *conn, struct packet *p);
+/*
+ * A packet of an upload has been sent, or (`error`) not.  The reader, which gives
+ * the connection its turn when it has heard all that the transport has to say; on
+ * an error any thread.
+ */
+void connection_packet_back(struct packet *p, int error);
 
 #endif

@@ -72,6 +72,8 @@ device_new(uint32_t id, struct usb_source *source,
 	credit_init(&d->write_credit, BUS_LIMIT_FIRST, &d->writer_box,
 	    MSG_WRITE_CREDIT);
 	atomic_init(&d->frame_payload, bus_half(BUS_LIMIT_FIRST));
+	atomic_init(&d->flow_frames, OUTBOX_FLOW_MAX);
+	d->credited_end = &d->credited;
 	chunk_pool_init(&d->pool, SPARE_CHUNKS);
 	if (protocol->init != NULL && !protocol->init(d)) {
 		waker_put(d->writer_waker);

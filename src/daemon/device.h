@@ -134,6 +134,9 @@ struct device {
 	/* Payload that a frame should have at most, by the writer's measure of
 	 * the bus; relaxed. */
 	_Atomic uint32_t frame_payload;
+	/* Frames that a connection should have on their way, as many as there are
+	 * others; the same. */
+	_Atomic uint32_t flow_frames;
 	/* RSTs for strays that have not left; relaxed.  Added to by the reader,
 	 * taken from by whoever is done with one. */
 	_Atomic uint32_t replies;
@@ -156,11 +159,15 @@ struct device {
 	bool writer_running OWNED_BY(on_reader);
 	/* The writer sleeps and waits for credit that has come back. */
 	bool credit_back OWNED_BY(on_reader);
+	/* The same of connections, the first that was told first. */
+	struct route *credited OWNED_BY(on_reader);
+	struct route **credited_end OWNED_BY(on_reader);
 	/* While pollers watch the transport for it. */
 	struct poller_watch *watches[DEVICE_WATCHES] OWNED_BY(on_reader);
 	bool io OWNED_BY(on_reader); /* there is something to look at */
 	/* A connection that has got so much payload while it slept and is still
-	 * to be attended to, a reference; NULL: none. */
+	 * to be attended to, a reference; NULL: none.  Like those above it waits
+	 * while the kernel keeps the reader waiting in the middle of a look. */
 	struct client *fed OWNED_BY(on_reader);
 	uint32_t fed_bytes OWNED_BY(on_reader);
 	int waits_ms OWNED_BY(on_reader); /* so long in all... */
@@ -187,6 +194,12 @@ struct device *device_new(uint32_t id, struct usb_source *source,
     struct mailbox *manager);
 struct device *device_get(struct device *d);
 void device_put(struct device *d);
+
+static inline uint32_t
+device_flow_frames(const struct device *d)
+{
+	return atomic_load_explicit(&d->flow_frames, memory_order_relaxed);
+}
 
 /* Source ports, unique among a device's live connections.  0: none is free. */
 uint16_t device_take_port(struct device *d) RUNS_ON(on_manager);

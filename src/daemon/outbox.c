@@ -3,6 +3,11 @@
 
 #include "daemon/packet.h"
 
+/* So many that wait keep a bus busy until each of their makers has been asked for
+ * one more.  What is read ahead beyond that is memory that is cold when its turn
+ * comes: a hundred connections have no less of the bus without. */
+#define BUSY_FRAMES 8u
+
 void
 outbox_init(struct outbox *o)
 {
@@ -67,11 +72,22 @@ outbox_add(struct outbox *o, struct flow *flow, struct packet *p)
 		f->begins = latest(f->ends, p->not_before);
 		f->last_ends = f->begins + weight(p);
 		enlist(o, f);
+		o->flow_count++;
 	}
 	f->end = (struct msg **)&m->node.next;
 	o->horizon = latest(o->horizon, f->last_ends);
 	if (p->barrier)
 		o->barrier = o->horizon;
+}
+
+uint32_t
+outbox_flow_frames(const struct outbox *o)
+{
+	if (o->flow_count >= BUSY_FRAMES)
+		return 1;
+	return o->flow_count * OUTBOX_FLOW_MAX <= BUSY_FRAMES
+	    ? OUTBOX_FLOW_MAX
+	    : BUSY_FRAMES / o->flow_count;
 }
 
 uint32_t
@@ -97,6 +113,8 @@ outbox_next(struct outbox *o)
 		f->begins = latest(f->ends,
 		    packet_of_msg(f->first)->not_before);
 		enlist(o, f);
+	} else {
+		o->flow_count--;
 	}
 	return p;
 }

@@ -42,6 +42,7 @@ struct flow {
 struct outbox {
 	struct flow *flows; /* with frames, the next to send first */
 	struct flow *last;
+	uint32_t flow_count;
 	uint64_t clock;
 	struct flow own; /* of what belongs to no connection */
 	uint64_t horizon; /* all that waits ends before, if its turn comes */
@@ -63,6 +64,11 @@ outbox_is_empty(const struct outbox *o)
 {
 	return o->flows == NULL;
 }
+
+/* Frames that a flow should have at a time: OUTBOX_FLOW_MAX, so that it never
+ * waits for its maker; fewer while others keep the bus busy meanwhile. */
+#define OUTBOX_FLOW_MAX 4
+uint32_t outbox_flow_frames(const struct outbox *o);
 
 /* What the next frame counts as; there is one. */
 uint32_t outbox_next_weight(const struct outbox *o);

@@ -20,12 +20,12 @@ packet_done(struct tx *tx, int error)
 	if (p->reply)
 		atomic_fetch_sub_explicit(&p->device->replies, 1,
 		    memory_order_relaxed);
-	(void)error; /* the reader hears of it from the transport itself */
-	p->route = NULL;
-	if (p->upload)
-		connection_packet_back(&route->client->conn, p);
-	else
-		packet_free(p);
+	if (p->upload) {
+		connection_packet_back(p, error);
+		return;
+	}
+	/* What that means the reader hears from the transport itself. */
+	packet_free(p);
 	if (route != NULL)
 		route_put(route);
 }

@@ -131,7 +131,7 @@ reader_take_messages(struct device *d)
 /* ---- Packets ---- */
 
 void
-reader_attend(struct device *d)
+reader_attend_fed(struct device *d)
 {
 	struct client *c = d->fed;
 
@@ -152,7 +152,7 @@ feed(struct device *d, struct client *c, struct chunk *packet)
 	const uint32_t bytes = packet->packet_len;
 
 	if (client_deliver(c, packet)) {
-		reader_attend(d);
+		reader_attend_fed(d);
 		if (bytes < FED_MIN) {
 			client_attend(c, bytes);
 			return;
@@ -164,7 +164,7 @@ feed(struct device *d, struct client *c, struct chunk *packet)
 		return;
 	d->fed_bytes += bytes;
 	if (d->fed_bytes >= FED_MAX)
-		reader_attend(d);
+		reader_attend_fed(d);
 }
 
 static void
@@ -273,6 +273,32 @@ take_error(struct device *d, int error) RUNS_ON(on_reader)
 	reader_end(d, end_of_read(error), usb_error_text(error));
 }
 
+/* Connections that wait for credit that has come back go on. */
+static void
+attend_connections(struct device *d) RUNS_ON(on_reader)
+{
+	while (d->credited != NULL) {
+		struct route *r = d->credited;
+
+		d->credited = r->next_credited;
+		if (d->credited == NULL)
+			d->credited_end = &d->credited;
+		r->credited = false;
+		client_act_or_wake(r->client);
+		route_put(r);
+	}
+}
+
+void
+reader_attend(struct device *d)
+{
+	/* A submission may have to wait for the device. */
+	if (d->credit_back || d->credited != NULL)
+		reader_attend_fed(d);
+	writer_attend(d);
+	attend_connections(d);
+}
+
 enum read_result
 reader_read(struct device *d, int timeout_ms)
 {
@@ -285,11 +311,11 @@ reader_read(struct device *d, int timeout_ms)
 	    !d->protocol->may_read(d, &timeout_ms))
 		into = NULL;
 	n = t->ops->read(t, into, timeout_ms);
-	writer_attend(d);
+	reader_attend(d);
 	if (n > 0) {
 		const bool ready = reader_take_read(d, read);
 
-		reader_attend(d);
+		reader_attend_fed(d);
 		return ready ? READ_READY : READ_SOMETHING;
 	}
 	if (n < 0)
@@ -440,7 +466,7 @@ stop_writer(struct device *d, struct transport *t) RUNS_ON(on_reader)
 		if (!frames_are_leaving(d) || !mailbox_idle(&d->reader_box))
 			continue;
 		n = t->ops->read(t, &read, left);
-		writer_attend(d);
+		reader_attend(d);
 		if (n > 0)
 			chunk_put(read);
 		else if (n < 0 && n != USB_ERROR_STALL)
@@ -488,6 +514,7 @@ live(struct device *d) RUNS_ON(on_reader)
 	}
 	if (t != NULL)
 		t->ops->stop(t);
+	attend_connections(d);
 	d->protocol->fini(d);
 	tell_everyone(d);
 }

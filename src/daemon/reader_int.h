@@ -10,11 +10,14 @@
 void reader_take_messages(struct device *d) RUNS_ON(on_reader);
 
 /* A completed read, for the protocol.  True when the handshake is done.
- * reader_attend() has to follow. */
+ * reader_attend_fed() has to follow. */
 bool reader_take_read(struct device *d, struct chunk *read)
     RUNS_ON(on_reader);
 
-/* A connection that has got packets has its turn. */
+/* One that has got packets has its turn. */
+void reader_attend_fed(struct device *d) RUNS_ON(on_reader);
+
+/* After the transport has had its say: those that wait for frames to leave. */
 void reader_attend(struct device *d) RUNS_ON(on_reader);
 
 enum read_result {

@@ -32,11 +32,11 @@ look(struct device *d) RUNS_ON(on_reader)
 		struct chunk *read = NULL;
 
 		n = t->ops->look(t, &read);
-		writer_attend(d);
+		reader_attend(d);
 		if (n == 1)
 			reader_take_read(d, read);
 	}
-	reader_attend(d);
+	reader_attend_fed(d);
 	return n;
 }
 

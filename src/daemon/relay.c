@@ -266,8 +266,10 @@ relay_can_upload(struct client *c)
 
 	if (conn->client_eof || stream_send_room(&conn->stream) == 0)
 		return false;
-	if (counter_read(&conn->stats.reserved) == 0 &&
-	    credit_take(&conn->upload, 1))
+	if (counter_read(&conn->stats.reserved) != 0)
+		return true;
+	conn->upload.limit = device_flow_frames(conn->device);
+	if (credit_take(&conn->upload, 1))
 		counter_set(&conn->stats.reserved, 1);
 	return counter_read(&conn->stats.reserved) != 0;
 }

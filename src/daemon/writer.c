@@ -75,6 +75,14 @@ send_frame(struct device *d, struct packet *p) RUNS_ON(on_writer)
 	t->ops->write(t, &p->tx);
 }
 
+/* Read for each frame, and seldom another one. */
+static void
+publish(_Atomic uint32_t *to, uint32_t n)
+{
+	if (n != atomic_load_explicit(to, memory_order_relaxed))
+		atomic_store_explicit(to, n, memory_order_relaxed);
+}
+
 static void
 send_frames(struct device *d) RUNS_ON(on_writer)
 {
@@ -85,11 +93,7 @@ send_frames(struct device *d) RUNS_ON(on_writer)
 	const uint32_t payload = bus_limit_payload(bus);
 
 	d->write_credit.limit = limit;
-	/* Read for each frame, and seldom another one. */
-	if (payload != atomic_load_explicit(&d->frame_payload,
-		memory_order_relaxed))
-		atomic_store_explicit(&d->frame_payload, payload,
-		    memory_order_relaxed);
+	publish(&d->frame_payload, payload);
 	while (!outbox_is_empty(o)) {
 		const uint32_t weight = outbox_next_weight(o);
 
@@ -99,6 +103,7 @@ send_frames(struct device *d) RUNS_ON(on_writer)
 		bus_limit_sent(bus, weight);
 	}
 	bus_limit_hold(bus, !outbox_is_empty(o));
+	publish(&d->flow_frames, outbox_flow_frames(o));
 }
 
 /* True: that was all, and the writer is to end. */

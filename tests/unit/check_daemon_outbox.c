@@ -446,6 +446,26 @@ START_TEST(it_is_not_low_for_others)
 }
 END_TEST
 
+/* ---- How many frames a flow should have ---- */
+
+START_TEST(the_more_flows_the_fewer_frames_of_each)
+{
+	static const uint32_t each[FLOWS + 1] = { 4, 4, 4, 2, 2, 1, 1, 1, 1 };
+
+	for (int n = 0; n <= FLOWS; n++) {
+		ck_assert_uint_eq(outbox_flow_frames(&o), each[n]);
+		if (n < FLOWS)
+			add(n, 100);
+	}
+	/* A flow counts as long as it has any. */
+	add(0, 100);
+	for (int left = FLOWS; left > 0;) {
+		left -= flows[next()].first == NULL;
+		ck_assert_uint_eq(outbox_flow_frames(&o), each[left]);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -459,6 +479,7 @@ main(void)
 	tcase_add_test(tc, shares_are_equal_by_bytes);
 	tcase_add_test(tc, what_belongs_to_no_connection_overtakes_nothing);
 	tcase_add_test(tc, nothing_overtakes_a_barrier);
+	tcase_add_test(tc, the_more_flows_the_fewer_frames_of_each);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("limit");
 	tcase_add_checked_fixture(tc, set_up, tear_down);
