@@ -64,17 +64,17 @@ unlist(struct times *t, struct poller_watch *w)
 {
 	*(w->sooner != NULL ? &w->sooner->later : &t->first) = w->later;
 	*(w->later != NULL ? &w->later->sooner : &t->last) = w->sooner;
-	atomic_store_explicit(&w->due, 0, memory_order_relaxed);
+	/* Release: pairs with the acquire in due_of(). */
+	atomic_store_explicit(&w->due, 0, memory_order_release);
 }
 
 /* ---- For those who watch, and for who tells them ---- */
 
-/* Nothing is read here that another has written before it: who sees a time that
- * has just come is told after that. */
+/* Who sees a time that has just come is told after that. */
 static int64_t
 due_of(const struct poller_watch *w)
 {
-	return atomic_load_explicit(&w->due, memory_order_relaxed);
+	return atomic_load_explicit(&w->due, memory_order_acquire);
 }
 
 void
@@ -108,17 +108,16 @@ times_forget(struct poller_watch *w)
 struct poller_watch *
 times_next(struct times *t, struct moment now)
 {
-	struct poller_watch *w;
+	struct poller_watch *w, *held = NULL;
 
 	pthread_mutex_lock(&t->lock);
 	if (t->rings <= now.ns)
 		t->rings = 0;
 	w = t->first;
 	if (w != NULL && due_of(w) <= now.ns) {
+		/* While it is listed its owner has not let go. */
+		held = places_hold(w->all, places_name(w));
 		unlist(t, w);
-		w = places_hold(w->all, places_name(w));
-	} else {
-		w = NULL;
 	}
 	if (t->first != NULL && t->rings == 0) {
 		const int64_t next = step_from(now.ns + 1);
@@ -126,7 +125,7 @@ times_next(struct times *t, struct moment now)
 		ring_at(t, due_of(t->first) > next ? due_of(t->first) : next);
 	}
 	pthread_mutex_unlock(&t->lock);
-	return w;
+	return held;
 }
 
 #endif
