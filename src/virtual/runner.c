@@ -9,6 +9,8 @@
 #include <string.h>
 #ifdef __linux__
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include "virtual/unit.h"
@@ -305,16 +307,20 @@ runner_look(struct runner *r)
  * A bus works beside the processors.  Where this thread has to share one with who
  * submits, it does not interrupt him for each transfer, which would cost him two
  * switches: it waits until he has submitted all that he has, or the time is up that
- * the system gives him.
+ * the system gives him.  Whoever has chosen another policy for the program keeps
+ * it.  The C library is not asked: that of musl refuses, because to POSIX the
+ * policy is a process's, and here it is to be of this thread alone.
  */
 static void
 work_like_a_bus(void)
 {
 #ifdef __linux__
-	const struct sched_param none = { .sched_priority = 0 };
-
 	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
-	sched_setscheduler(0, SCHED_BATCH, &none); /* this thread alone */
+#endif
+#if defined(SYS_sched_setscheduler) && defined(SYS_sched_getscheduler)
+	if (syscall(SYS_sched_getscheduler, 0) == SCHED_OTHER)
+		syscall(SYS_sched_setscheduler, 0, SCHED_BATCH,
+		    &(struct sched_param){ .sched_priority = 0 });
 #endif
 }
 
