@@ -154,7 +154,7 @@ struct device {
 	struct chunk_pool pool; /* chunk_put() from any thread */
 	struct route_leaf *routes[ROUTE_LEAF] OWNED_BY(on_reader);
 	uint32_t malformed_in_a_row OWNED_BY(on_reader);
-	uint32_t stalls_in_a_row OWNED_BY(on_reader);
+	uint32_t stalls_in_a_row[USB_PIPES] OWNED_BY(on_reader);
 	bool stopping OWNED_BY(on_reader);
 	bool writer_running OWNED_BY(on_reader);
 	/* The writer sleeps and waits for credit that has come back. */

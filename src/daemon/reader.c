@@ -26,8 +26,8 @@
  * longer agree where packets begin. */
 #define MALFORMED_MAX 3
 
-/* So many stalls in a row, and it is given up: clearing the halt does not help,
- * and would go on for ever. */
+/* So many stalls of a pipe in a row, and the device is given up: clearing the halt
+ * does not help, and would go on for ever, whatever the other pipe does. */
 #define STALLS_MAX 16
 
 /* What a connection gets before it has its turn: four packets of a phone's, which
@@ -213,7 +213,7 @@ reader_take_read(struct device *d, struct chunk *read)
 	struct cause why;
 	uint16_t port;
 
-	d->stalls_in_a_row = 0;
+	d->stalls_in_a_row[read->pipe] = 0;
 	counter_add(&d->stats.rx_reads, 1);
 	if (read->len == 0)
 		counter_add(&d->stats.rx_empty_reads, 1);
@@ -261,16 +261,13 @@ end_of_read(int error)
 }
 
 static void
-take_error(struct device *d, int error) RUNS_ON(on_reader)
+take_stall(struct device *d, enum usb_pipe pipe) RUNS_ON(on_reader)
 {
-	if (error == USB_ERROR_STALL) {
-		counter_add(&d->stats.rx_stalls, 1);
-		if (++d->stalls_in_a_row >= STALLS_MAX)
-			reader_end(d, DEVICE_END_FAILED,
-			    "its IN endpoint stalls again and again");
-		return;
-	}
-	reader_end(d, end_of_read(error), usb_error_text(error));
+	counter_add(&d->stats.rx_stalls, 1);
+	if (++d->stalls_in_a_row[pipe] >= STALLS_MAX)
+		reader_end(d, DEVICE_END_FAILED, pipe == USB_PIPE_INTERRUPT
+			? "its interrupt IN endpoint stalls again and again"
+			: "its IN endpoint stalls again and again");
 }
 
 /* Connections that wait for credit that has come back go on. */
@@ -318,8 +315,10 @@ reader_read(struct device *d, int timeout_ms)
 		reader_attend_fed(d);
 		return ready ? READ_READY : READ_SOMETHING;
 	}
-	if (n < 0)
-		take_error(d, n);
+	if (n == USB_ERROR_STALL)
+		take_stall(d, t->stalled_pipe);
+	else if (n < 0)
+		reader_end(d, end_of_read(n), usb_error_text(n));
 	return READ_NOTHING;
 }
 

@@ -130,6 +130,7 @@ enum usb_pipe {
 	USB_PIPE_BULK,
 	USB_PIPE_INTERRUPT,
 };
+#define USB_PIPES 2
 
 struct transport {
 	const struct transport_ops *ops;
@@ -137,6 +138,9 @@ struct transport {
 	 * Relaxed. */
 	_Atomic uint32_t reads_in_flight;
 	_Atomic uint32_t writes_in_flight;
+	/* Which pipe it was, when read() returns USB_ERROR_STALL.  Reader's
+	 * thread. */
+	enum usb_pipe stalled_pipe;
 };
 
 struct transport_ops {
@@ -189,8 +193,8 @@ struct transport_ops {
 	 * bytes at offset 0, now the caller's, and chunk->pipe says of which
 	 * pipe (enum usb_pipe); reads come in the order of the bus.  0: interrupted, or `timeout_ms` (-1: none) are over; and, where
 	 * write() does not block, writes have been completed.  Negative:
-	 * a usb_error; after a STALL that pipe has been cleared and reading may
-	 * go on, all else is final.  USB_ERROR_TAKEN comes within a second,
+	 * a usb_error; after a STALL that pipe (t->stalled_pipe) has been
+	 * cleared and reading may go on, all else is final.  USB_ERROR_TAKEN comes within a second,
 	 * whether or not anything is sent.  Reader's thread.
 	 *
 	 * `out` NULL: the caller wants no more of the device for now.  Reads

@@ -269,6 +269,9 @@ clear_stall(struct local_transport *t, const struct local_read *of,
 		return local_failure(t);
 	}
 	*stalled = false;
+	t->base.stalled_pipe = stalled == &t->events_stalled
+	    ? USB_PIPE_INTERRUPT
+	    : USB_PIPE_BULK;
 	fill(t);
 	fill_events(t);
 	return USB_ERROR_STALL;

@@ -179,6 +179,9 @@ clear_stall(struct usbip_transport *t, const struct read_urb *of,
 		return usbip_failure(t);
 	}
 	*stalled = false;
+	t->base.stalled_pipe = stalled == &t->events_stalled
+	    ? USB_PIPE_INTERRUPT
+	    : USB_PIPE_BULK;
 	start_reads(t);
 	start_events(t);
 	return USB_ERROR_STALL;

@@ -241,6 +241,35 @@ START_TEST(a_phone_that_only_stalls_is_given_up)
 }
 END_TEST
 
+/* What the other pipe has does not show that this one is well. */
+START_TEST(a_pipe_that_only_stalls_ends_it)
+{
+	static const char *const ends[] = {
+		[USB_PIPE_BULK] = "its IN endpoint stalls again and again",
+		[USB_PIPE_INTERRUPT] =
+		    "its interrupt IN endpoint stalls again and again",
+	};
+	const enum usb_pipe pipe = (enum usb_pipe)_i, other = !_i;
+
+	rig_start(&r);
+	rig_speak(&r, 2);
+	for (int i = 0; i < 100; i++) { /* both, but neither in a row */
+		fake_read_of(&r.fake, pipe, USB_ERROR_STALL);
+		fake_read_of(&r.fake, other, USB_ERROR_STALL);
+		fake_read_of(&r.fake, pipe, USB_OK);
+		fake_read_of(&r.fake, other, USB_OK);
+	}
+	fake_await_reads_done(&r.fake);
+	ck_assert(counter_read(&r.d->stats.rx_stalls) >= 199);
+	for (int i = 0; i < 16; i++) {
+		fake_read_of(&r.fake, pipe, USB_ERROR_STALL);
+		fake_read_of(&r.fake, other, USB_OK);
+	}
+	rig_await_end(&r, DEVICE_END_FAILED, ends[pipe]);
+	rig_fini(&r);
+}
+END_TEST
+
 static void
 send_garbage(int reads)
 {
@@ -450,6 +479,7 @@ case_of_breakdowns(void)
 	    UNIT_COUNT(errors));
 	tcase_add_test(tc, a_stall_is_counted_and_survived);
 	tcase_add_test(tc, a_phone_that_only_stalls_is_given_up);
+	tcase_add_loop_test(tc, a_pipe_that_only_stalls_ends_it, 0, USB_PIPES);
 	tcase_add_test(tc, three_malformed_packets_reset_it);
 	tcase_add_loop_test(tc, two_malformed_packets_do_not, 0, 2);
 	return tc;

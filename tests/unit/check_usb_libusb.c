@@ -88,7 +88,9 @@ START_TEST(stall)
 	fake_send_status(device, LIBUSB_TRANSFER_STALL);
 	fake_send(device, 2, 10);
 	ck_assert_int_eq(read_byte(10), 1);
+	t->stalled_pipe = USB_PIPES;
 	ck_assert_int_eq(t->ops->read(t, &c, 1000), USB_ERROR_STALL);
+	ck_assert_int_eq(t->stalled_pipe, USB_PIPE_BULK);
 	ck_assert_int_eq(fake_counts().clear_halts, 1);
 	ck_assert_int_eq(read_byte(10), 2);
 	ck_assert_uint_eq(atomic_load(&t->reads_in_flight),
@@ -112,7 +114,11 @@ START_TEST(stall_of_events)
 		ck_assert_int_eq(t->ops->read(t, &c, 1000), 1);
 		ck_assert_uint_eq(c->pipe, USB_PIPE_INTERRUPT);
 		chunk_put(c);
+		fake_send(device, 1, 10); /* meanwhile */
+		ck_assert_int_eq(read_byte(10), 1);
+		t->stalled_pipe = USB_PIPES;
 		ck_assert_int_eq(t->ops->read(t, &c, 1000), USB_ERROR_STALL);
+		ck_assert_int_eq(t->stalled_pipe, USB_PIPE_INTERRUPT);
 		ck_assert_int_eq(fake_counts().clear_halts, i);
 		ck_assert_uint_eq(atomic_load(&t->reads_in_flight),
 		    LOCAL_READS);

@@ -192,7 +192,9 @@ START_TEST(stall)
 	rig_finish(&device, 0, 10);
 	rig_finish(&device, USBIP_EPIPE, 0);
 	expect_read(10);
+	t->stalled_pipe = USB_PIPES;
 	ck_assert_int_eq(t->ops->read(t, &c, 5000), USB_ERROR_STALL);
+	ck_assert_int_eq(t->stalled_pipe, USB_PIPE_BULK);
 	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 8);
 	rig_finish(&device, 0, 20);
 	expect_read(20);
@@ -217,6 +219,7 @@ START_TEST(stall_of_events)
 	/* The oldest are those of events now. */
 	rig_finish(&device, USBIP_EPIPE, 0);
 	ck_assert_int_eq(t->ops->read(t, &c, 5000), USB_ERROR_STALL);
+	ck_assert_int_eq(t->stalled_pipe, USB_PIPE_INTERRUPT);
 	ck_assert_uint_eq(atomic_load(&t->reads_in_flight), 8);
 	rig_finish(&device, 0, 20);
 	expect_read(20);

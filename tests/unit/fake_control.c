@@ -73,8 +73,8 @@ fake_fini(struct fake *f)
 }
 
 static void
-add_read(struct fake *f, int error, bool for_ever, const void *bytes,
-    uint32_t len)
+add_read(struct fake *f, enum usb_pipe pipe, int error, bool for_ever,
+    const void *bytes, uint32_t len)
 {
 	struct fake_read *r = malloc(sizeof *r + len);
 
@@ -82,6 +82,7 @@ add_read(struct fake *f, int error, bool for_ever, const void *bytes,
 	r->next = NULL;
 	r->error = error;
 	r->for_ever = for_ever;
+	r->pipe = pipe;
 	r->len = len;
 	if (len > 0)
 		memcpy(r->bytes, bytes, len);
@@ -95,19 +96,25 @@ add_read(struct fake *f, int error, bool for_ever, const void *bytes,
 void
 fake_read(struct fake *f, const void *bytes, uint32_t len)
 {
-	add_read(f, 0, false, bytes, len);
+	add_read(f, USB_PIPE_BULK, 0, false, bytes, len);
 }
 
 void
 fake_read_error(struct fake *f, int error)
 {
-	add_read(f, error, false, NULL, 0);
+	add_read(f, USB_PIPE_BULK, error, false, NULL, 0);
+}
+
+void
+fake_read_of(struct fake *f, enum usb_pipe pipe, int error)
+{
+	add_read(f, pipe, error, false, NULL, 0);
 }
 
 void
 fake_read_error_for_ever(struct fake *f, int error)
 {
-	add_read(f, error, true, NULL, 0);
+	add_read(f, USB_PIPE_BULK, error, true, NULL, 0);
 }
 
 void

@@ -155,12 +155,15 @@ deliver(struct fake_transport *ft, struct fake_read *r, struct chunk **out)
 	struct fake *f = ft->f;
 	int result = r->error;
 
+	if (r->error == USB_ERROR_STALL)
+		ft->t.stalled_pipe = r->pipe;
 	if (r->error == 0) {
 		struct chunk *c = chunk_take(ft->pool);
 
 		HOLDS(c != NULL, "no memory for a chunk");
 		memcpy(c->data, r->bytes, r->len);
 		c->len = r->len;
+		c->pipe = r->pipe;
 		*out = c;
 		result = 1;
 	}

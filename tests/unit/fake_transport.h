@@ -80,7 +80,9 @@ void fake_fini(struct fake *f);
 /* The next read completes with these bytes, or with an error.  Any thread. */
 void fake_read(struct fake *f, const void *bytes, uint32_t len);
 void fake_read_error(struct fake *f, int error);
-/* The same, but every read from then on. */
+/* It is empty, or has that error, and came by that pipe. */
+void fake_read_of(struct fake *f, enum usb_pipe pipe, int error);
+/* An error, but every read from then on. */
 void fake_read_error_for_ever(struct fake *f, int error);
 /* `len` bytes as reads: full ones, a rest, and an empty one where the device
  * must send it. */

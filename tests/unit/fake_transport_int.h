@@ -13,6 +13,7 @@ struct fake_read {
 	struct fake_read *next;
 	int error;
 	bool for_ever;
+	enum usb_pipe pipe;
 	uint32_t len;
 	uint8_t bytes[];
 };
