@@ -159,12 +159,17 @@ client_hung_up(struct client *c) RUNS_ON(on_worker)
 	return (c->conn.ready & (POLLHUP | POLLERR)) != 0;
 }
 
+/* What pollers tell of a connection's socket. */
+#define WATCHED_EVENTS (POLLIN | RELAY_CLIENT_EOF)
+
 /* Waits for what the phone says to the SYN.  False: no. */
 static bool
 shake_hands(struct client *c) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
 
+	/* To the manager it has no descriptor but its socket from here on. */
+	client_watch(c, WATCHED_EVENTS);
 	while (!take_answer(c) && !c->stopped && !client_hung_up(c)) {
 		short revents = 0;
 
@@ -174,7 +179,8 @@ shake_hands(struct client *c) RUNS_ON(on_worker)
 			    conn->stream.dport);
 			return false;
 		}
-		client_wait(c, 0, conn->answer_by, &revents);
+		client_wait(c, c->watch != NULL ? CLIENT_NO_SOCKET : 0,
+		    conn->answer_by, &revents);
 		conn->ready |= revents;
 	}
 	return conn->stream.state == STREAM_OPEN;
@@ -257,9 +263,6 @@ next_due(struct client *c) RUNS_ON(on_worker)
 	    ? conn->give_up_at
 	    : moment_earlier(conn->ack_at, conn->give_up_at);
 }
-
-/* What pollers tell of a connection's socket. */
-#define WATCHED_EVENTS (POLLIN | RELAY_CLIENT_EOF)
 
 /* A socket that has room tells of each byte that its peer reads: so only one that
  * had none is asked. */

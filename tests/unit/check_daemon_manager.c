@@ -406,6 +406,46 @@ START_TEST(workers_serve_one_client_after_the_other)
 }
 END_TEST
 
+#ifdef __linux__
+/* More than the descriptors that are kept to be lent. */
+#define SHAKING 100
+
+/* The manager counts a client that is connected for its socket alone, and so it
+ * is as long as its phone has not answered, too.  A worker serves each: it has
+ * asked for something else before. */
+START_TEST(who_shakes_hands_has_been_lent_nothing)
+{
+	const int news = listening_client();
+	const int most = unit_descriptors() + 2 * SHAKING + WAKER_KEPT_MAX + 10;
+	struct moment until;
+	int fds[SHAKING], now;
+	uint32_t id;
+
+	fake_plug(&fakes[0]);
+	come_up(0);
+	id = await_attached(news, 0);
+	for (int i = 0; i < SHAKING; i++) {
+		fds[i] = client();
+		ask_connect(fds[i], 99);
+		await_result(fds[i], 2);
+		ask_connect(fds[i], id);
+		HOLDS(hear(0).flags == PHONE_SYN, "no SYN");
+	}
+	until = moment_after_ms(clock_now(), 1000);
+	while ((now = unit_descriptors()) > most)
+		HOLDS(moment_before(clock_now(), until),
+		    "%d descriptors are open instead of %d", now, most);
+	for (int i = 0; i < SHAKING; i++)
+		close(fds[i]);
+	/* Each is seen to leave. */
+	for (int i = 0; i < SHAKING; i++)
+		HOLDS(hear(0).flags == PHONE_RST, "no RST");
+	close(news);
+	fake_unplug(&fakes[0]);
+}
+END_TEST
+#endif
+
 /* ---- Admins ---- */
 
 /* The Program of each client, as an admin sees it, joined by commas. */
@@ -552,7 +592,9 @@ main(void)
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, clients("clients", begin));
 #ifdef __linux__ /* where there are pollers */
-	suite_add_tcase(s, clients("clients, polled", begin_polled));
+	tc = clients("clients, polled", begin_polled);
+	tcase_add_test(tc, who_shakes_hands_has_been_lent_nothing);
+	suite_add_tcase(s, tc);
 #endif
 	return unit_run(s);
 }
