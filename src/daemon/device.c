@@ -38,6 +38,12 @@ init_messages(struct device *d)
 	d->writer_ended_msg.type = MSG_WRITER_ENDED;
 }
 
+static void
+init_readers_part(struct device *d) ROLE_UNCHECKED /* it does not run yet */
+{
+	d->credited_end = &d->credited;
+}
+
 struct device *
 device_new(uint32_t id, struct usb_source *source,
     const struct usb_ident *ident, const struct protocol *protocol,
@@ -73,7 +79,7 @@ device_new(uint32_t id, struct usb_source *source,
 	    MSG_WRITE_CREDIT);
 	atomic_init(&d->frame_payload, bus_half(BUS_LIMIT_FIRST));
 	atomic_init(&d->flow_frames, OUTBOX_FLOW_MAX);
-	d->credited_end = &d->credited;
+	init_readers_part(d);
 	chunk_pool_init(&d->pool, SPARE_CHUNKS);
 	if (protocol->init != NULL && !protocol->init(d)) {
 		waker_put(d->writer_waker);
