@@ -18,12 +18,15 @@ client_of_serve(struct msg *m)
 	    offsetof(struct client, serve_msg));
 }
 
+/* What was lent to it is given back before the manager hears of the end: this
+ * thread may then act as the manager, and let in others that need it. */
 static void
 serve_client(struct worker *w, struct client *c) RUNS_ON(on_worker)
 {
 	if (atomic_load_explicit(&c->waker, memory_order_relaxed) == NULL)
 		client_attach(c, w->waker);
 	client_serve(c, w->records);
+	waker_rest(w->waker);
 	mailbox_post(c->manager, &c->ended_msg);
 }
 
@@ -31,6 +34,7 @@ static void
 serve_socket(struct worker *w, struct scm_conn *c) RUNS_ON(on_worker)
 {
 	scm_conn_serve(c, w->waker);
+	waker_rest(w->waker);
 	mailbox_post(c->manager, &c->ended_msg);
 }
 
@@ -64,7 +68,6 @@ worker_main(void *arg)
 		mailbox_post(w->manager, &w->knock_msg);
 		/* There is one answer to one knock. */
 		over = obey(w, mailbox_wait(&w->box, w->waker));
-		waker_rest(w->waker);
 	}
 	role_drop(&on_worker);
 	return NULL;
