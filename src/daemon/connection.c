@@ -477,7 +477,7 @@ await_unrouted(struct client *c) RUNS_ON(on_worker)
 {
 	const struct moment late = moment_after_ms(clock_now(), UNROUTE_MS);
 
-	while (!c->conn.unrouted && !c->stopped) {
+	while (!c->conn.unrouted && !c->stopped && !client_hung_up(c)) {
 		struct msg *m = client_next_message(c);
 		short revents;
 

@@ -149,8 +149,9 @@ enum msg_type {
 	MSG_SOCKET,
 	/* reader, once for each route: nothing more will come, because the
 	 * device has ended or the manager wanted it so.  No MSG_RECEIVED comes
-	 * after it, so the worker keeps its reference on the device until then.
-	 * route->gone_msg; the worker drops the reference that it carries. */
+	 * after it; a worker that does not await it keeps its reference on the
+	 * device until its mailbox is closed.  route->gone_msg; the worker drops
+	 * the reference that it carries. */
 	MSG_ROUTE_GONE,
 	/* manager: end this client.  client->stop_msg. */
 	MSG_CLIENT_STOP,

@@ -75,13 +75,20 @@ START_TEST(an_unknown_device_leaves_the_conversation_open)
 }
 END_TEST
 
+/* The connection is begun, and the phone has not answered. */
 static void
-be_refused(uint8_t flags)
+await_syn(void)
 {
 	conn_ask_connect(&k);
 	conn_await_ask(&k, ASK_CONNECT);
 	conn_answer_connect(&k);
 	ck_assert_uint_eq(conn_hear(&k).flags, PHONE_SYN);
+}
+
+static void
+be_refused(uint8_t flags)
+{
+	await_syn();
 	k.ack = 1;
 	conn_say(&k, flags, 0, 12); /* with a reason, which is only logged */
 }
@@ -172,10 +179,7 @@ START_TEST(a_syn_without_an_answer_is_refused_in_time)
 	const struct moment begun = clock_now();
 	int64_t ms;
 
-	conn_ask_connect(&k);
-	conn_await_ask(&k, ASK_CONNECT);
-	conn_answer_connect(&k);
-	ck_assert_uint_eq(conn_hear(&k).flags, PHONE_SYN);
+	await_syn();
 	conn_await_result(&k, 3);
 	ms = moment_ms_between(begun, clock_now());
 	HOLDS(ms >= 4400, "after %lld ms", (long long)ms);
@@ -191,10 +195,7 @@ START_TEST(a_client_may_leave_before_the_answer)
 {
 	struct moment begun;
 
-	conn_ask_connect(&k);
-	conn_await_ask(&k, ASK_CONNECT);
-	conn_answer_connect(&k);
-	ck_assert_uint_eq(conn_hear(&k).flags, PHONE_SYN);
+	await_syn();
 	begun = clock_now();
 	hang_up();
 	conn_hear_rst(&k);
@@ -207,10 +208,7 @@ END_TEST
 
 START_TEST(a_device_may_go_before_the_answer)
 {
-	conn_ask_connect(&k);
-	conn_await_ask(&k, ASK_CONNECT);
-	conn_answer_connect(&k);
-	ck_assert_uint_eq(conn_hear(&k).flags, PHONE_SYN);
+	await_syn();
 	conn_unroute(&k);
 	conn_await_result(&k, 3);
 	conn_await_ask(&k, ASK_DISCONNECT);
@@ -351,6 +349,7 @@ START_TEST(a_reader_that_is_stuck_keeps_no_client)
 	conn_say(&k, PHONE_RST, 0, 0);
 	leave_routed();
 	conn_await_eof(&k);
+	conn_await_served(&k);
 	come_unstuck();
 }
 END_TEST
@@ -364,7 +363,33 @@ START_TEST(a_reader_that_is_stuck_ends_the_conversation)
 	if (_i != 0)
 		conn_stop_client(&k);
 	conn_await_eof(&k);
+	conn_await_served(&k);
 	come_unstuck();
+}
+END_TEST
+
+/* Who has hung up connects no more, and waits for nothing.  A busy machine may
+ * need several attempts to show that it is not a second. */
+START_TEST(a_reader_that_is_stuck_keeps_nobody_who_has_left)
+{
+	int64_t ms = 1000;
+
+	for (int attempt = 0; ms >= 1000; attempt++) {
+		struct moment begun;
+
+		HOLDS(attempt < 5, "it has waited each time");
+		await_syn();
+		hang_up();
+		conn_hear_rst(&k);
+		begun = clock_now();
+		leave_routed();
+		conn_await_served(&k);
+		ms = moment_ms_between(begun, clock_now());
+		come_unstuck();
+		fini();
+		init();
+	}
+	hang_up();
 }
 END_TEST
 
@@ -550,6 +575,7 @@ case_of_ends(void)
 	tcase_add_loop_test(tc, a_packet_that_comes_too_late_is_put_back, 0, 2);
 	tcase_add_test(tc, a_reader_that_is_stuck_keeps_no_client);
 	tcase_add_loop_test(tc, a_reader_that_is_stuck_ends_the_conversation, 0, 2);
+	tcase_add_test(tc, a_reader_that_is_stuck_keeps_nobody_who_has_left);
 	tcase_add_test(tc, a_client_that_leaves_resets_it);
 	tcase_add_test(tc, half_a_close_leaves_the_other_half_open);
 	tcase_add_test(tc, a_client_killed_with_full_windows_costs_nothing);

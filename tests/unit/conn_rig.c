@@ -85,9 +85,7 @@ await_message(struct conn *k, const char *what)
 void
 conn_fini(struct conn *k) ROLE_UNCHECKED
 {
-	struct msg *m = await_message(k, "the client's end");
-
-	HOLDS(m->type == MSG_CLIENT_ENDED, "message %d", m->type);
+	conn_await_served(k);
 	thread_join(&k->worker);
 	waker_put(k->workers_waker);
 	close(k->fd);
@@ -247,6 +245,15 @@ void
 conn_stop_client(struct conn *k)
 {
 	HOLDS(mailbox_post(&k->c->box, &k->c->stop_msg), "nobody to stop");
+}
+
+void
+conn_await_served(struct conn *k)
+{
+	struct msg *m = await_message(k, "the client's end");
+
+	HOLDS(m->type == MSG_CLIENT_ENDED, "message %d", m->type);
+	k->kept = m; /* conn_fini() looks at it as well */
 }
 
 void

@@ -76,6 +76,8 @@ void conn_answer_connect(struct conn *k);
 /* Answers ASK_DISCONNECT, and lets go of the route as manager and reader do. */
 void conn_answer_disconnect(struct conn *k);
 void conn_stop_client(struct conn *k);
+/* The client has been served: its worker wants nothing more of anybody. */
+void conn_await_served(struct conn *k);
 
 /* ---- Reader ---- */
 
