@@ -78,8 +78,15 @@ bool waker_poll(struct waker *w, struct pollfd *fds, nfds_t n,
  * is given back. */
 void waker_rest(struct waker *w);
 
-/* Descriptors to lend that are kept while nobody has them, in the whole process:
- * as many as that, if it is not more than WAKER_KEPT_MAX.  Before threads poll. */
+/* Descriptors that are lent to one. */
+#ifdef WAKER_FUTEX
+#define WAKER_LENT 1
+#else
+#define WAKER_LENT 2 /* the ends of a pipe */
+#endif
+
+/* How often that is kept while nobody has it, in the whole process: as often as
+ * told, if it is not more than WAKER_KEPT_MAX.  Before threads poll. */
 #define WAKER_KEPT_MAX 64
 void waker_keep(unsigned count);
 

@@ -20,11 +20,11 @@
  * able to keep a phone from being opened; and so are devices that open sockets.
  */
 #define RESERVE_MAX 1024
-/* One in so many is kept, at most, to be lent to workers that poll. */
+/* One of so many is kept, at most, to be lent to workers that poll. */
 #define LENT_EACH 32
 /* A socket, and what its worker's waker is lent while it polls.  A client that is
  * connected leaves that to pollers, so there may be many of those. */
-#define DESCRIPTORS_EACH 2
+#define DESCRIPTORS_EACH (1 + WAKER_LENT)
 
 /* Clients that one thread begins with in a row: it may be in the middle of
  * something else, in a reader's place, say. */
@@ -56,9 +56,9 @@ clients_init(struct manager *m)
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0 ||
 	    files.rlim_cur == RLIM_INFINITY)
 		return;
-	kept = files.rlim_cur / LENT_EACH < WAKER_KEPT_MAX
-	    ? files.rlim_cur / LENT_EACH : WAKER_KEPT_MAX;
-	waker_keep((unsigned)kept);
+	kept = files.rlim_cur / LENT_EACH < WAKER_KEPT_MAX * WAKER_LENT
+	    ? files.rlim_cur / LENT_EACH : WAKER_KEPT_MAX * WAKER_LENT;
+	waker_keep((unsigned)kept / WAKER_LENT);
 	taken = descriptors_in_use() + kept +
 	    (files.rlim_cur / 8 < RESERVE_MAX ? files.rlim_cur / 8
 					      : RESERVE_MAX);
@@ -72,7 +72,7 @@ static uint32_t
 descriptors_taken(struct manager *m) RUNS_ON(on_manager)
 {
 	return (m->client_count + m->socket_count) * DESCRIPTORS_EACH -
-	    (m->config.poller != NULL ? m->connected_count : 0);
+	    (m->config.poller != NULL ? m->connected_count * WAKER_LENT : 0);
 }
 
 /* Somebody must be told something, however few descriptors there are. */
