@@ -269,9 +269,10 @@ relay_can_upload(struct client *c)
 	if (counter_read(&conn->stats.reserved) != 0)
 		return true;
 	conn->upload.limit = device_flow_frames(conn->device);
-	if (credit_take(&conn->upload, 1))
-		counter_set(&conn->stats.reserved, 1);
-	return counter_read(&conn->stats.reserved) != 0;
+	if (!credit_take(&conn->upload, 1))
+		return false;
+	counter_set(&conn->stats.reserved, 1);
+	return true;
 }
 
 /* A buffer to receive into, of those that have come back if there is one. */

@@ -194,8 +194,9 @@ struct transport_ops {
 	 * pipe (enum usb_pipe); reads come in the order of the bus.  0: interrupted, or `timeout_ms` (-1: none) are over; and, where
 	 * write() does not block, writes have been completed.  Negative:
 	 * a usb_error; after a STALL that pipe (t->stalled_pipe) has been
-	 * cleared and reading may go on, all else is final.  USB_ERROR_TAKEN comes within a second,
-	 * whether or not anything is sent.  Reader's thread.
+	 * cleared and reading may go on, all else is final.  USB_ERROR_TAKEN
+	 * comes within a second, whether or not anything is sent.  Reader's
+	 * thread.
 	 *
 	 * `out` NULL: the caller wants no more of the device for now.  Reads
 	 * that complete meanwhile stay with the transport, none is started, and
