@@ -143,5 +143,7 @@ bool connection_act(struct client *c) RUNS_ON(on_worker);
  * an error any thread.
  */
 void connection_packet_back(struct packet *p, int error);
+/* All of that has been heard: those that sleep and wait for it go on. */
+void connections_attend(struct device *d) RUNS_ON(on_reader);
 
 #endif

@@ -270,22 +270,6 @@ take_stall(struct device *d, enum usb_pipe pipe) RUNS_ON(on_reader)
 			: "its IN endpoint stalls again and again");
 }
 
-/* Connections that wait for credit that has come back go on. */
-static void
-attend_connections(struct device *d) RUNS_ON(on_reader)
-{
-	while (d->credited != NULL) {
-		struct route *r = d->credited;
-
-		d->credited = r->next_credited;
-		if (d->credited == NULL)
-			d->credited_end = &d->credited;
-		r->credited = false;
-		client_act_or_wake(r->client);
-		route_put(r);
-	}
-}
-
 void
 reader_attend(struct device *d)
 {
@@ -293,7 +277,7 @@ reader_attend(struct device *d)
 	if (d->credit_back || d->credited != NULL)
 		reader_attend_fed(d);
 	writer_attend(d);
-	attend_connections(d);
+	connections_attend(d);
 }
 
 enum read_result
@@ -513,7 +497,7 @@ live(struct device *d) RUNS_ON(on_reader)
 	}
 	if (t != NULL)
 		t->ops->stop(t);
-	attend_connections(d);
+	connections_attend(d);
 	d->protocol->fini(d);
 	tell_everyone(d);
 }
