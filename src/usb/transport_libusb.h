@@ -54,6 +54,7 @@ struct local_write {
 	struct local_write *next; /* of all that the device has */
 	struct local_transport *t;
 	struct tx *tx;
+	uint64_t number; /* the writer's count of frames, this one included */
 	struct libusb_transfer *data, *zlp;
 	/* Of whoever submits: the writer, or the reader if it is parked. */
 	bool has_zlp, data_submitted;
@@ -113,6 +114,7 @@ struct local_transport {
 	struct qnode *unparked; /* taken from there; the reader's */
 	struct recycler frames; /* taken by the writer */
 	struct local_write *writes; /* all; the writer's, at the end anyone's */
+	uint64_t frames_taken;      /* ever; the writer's */
 };
 
 static inline struct local_transport *
@@ -193,6 +195,8 @@ void local_write(struct transport *t, struct tx *tx);
 void local_writes_unpark(struct local_transport *t);
 /* Calls done() for every frame that is not yet done. */
 void local_writes_abandon(struct local_transport *t);
+/* What the device has not taken by now it never gets; and it gets nothing that
+ * was written after that. */
 void local_writes_cancel(struct local_transport *t);
 void local_writes_fini(struct local_transport *t);
 

@@ -124,6 +124,7 @@ load(struct local_write *w, struct tx *tx)
 	uint8_t *bytes = tx->data + tx->offset;
 
 	w->tx = tx;
+	w->number = ++w->t->frames_taken;
 	w->has_zlp = tx->zlp;
 	w->data_submitted = false;
 	atomic_store_explicit(&w->error, USB_OK, memory_order_relaxed);
@@ -232,16 +233,31 @@ local_writes_unpark(struct local_transport *t)
 	}
 }
 
+static struct local_write *
+latest_before(struct local_transport *t, uint64_t number)
+{
+	struct local_write *latest = NULL;
+
+	for (struct local_write *w = t->writes; w != NULL; w = w->next)
+		if (w->number < number &&
+		    (latest == NULL || w->number > latest->number) &&
+		    atomic_load_explicit(&w->left, memory_order_acquire) > 0)
+			latest = w;
+	return latest;
+}
+
+/* The last one first: were an earlier one taken back before it, the device could
+ * take the later meanwhile, and miss what lay between. */
 void
 local_writes_cancel(struct local_transport *t)
 {
-	for (struct local_write *w = t->writes; w != NULL; w = w->next) {
-		if (atomic_load_explicit(&w->left, memory_order_acquire) == 0)
-			continue;
+	struct local_write *w = latest_before(t, UINT64_MAX);
+
+	for (; w != NULL; w = latest_before(t, w->number)) {
 		/* One that libusb does not have is not found: no harm. */
-		libusb_cancel_transfer(w->data);
 		if (w->has_zlp)
 			libusb_cancel_transfer(w->zlp);
+		libusb_cancel_transfer(w->data);
 	}
 }
 

@@ -141,6 +141,7 @@ struct fake_counts {
 	int in_flight;
 	int clear_halts, resets;
 	int cancels; /* of transfers in flight */
+	int holes;   /* of them those that go out, with later ones in flight */
 	int configuration; /* last set; -1: never */
 	int detached;      /* drivers */
 	int attached;      /* the same, given back */

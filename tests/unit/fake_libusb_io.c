@@ -224,6 +224,19 @@ libusb_submit_transfer(struct libusb_transfer *x)
 	return r;
 }
 
+/* What was written later could come without it. */
+static bool
+makes_a_hole(const struct fake_transfer *t)
+{
+	const struct fake_transfer *later = t->next;
+
+	if ((t->x.endpoint & 0x80) != 0)
+		return false;
+	while (later != NULL && later->x.endpoint != t->x.endpoint)
+		later = later->next;
+	return later != NULL;
+}
+
 int
 libusb_cancel_transfer(struct libusb_transfer *x)
 {
@@ -236,6 +249,7 @@ libusb_cancel_transfer(struct libusb_transfer *x)
 		d = x->dev_handle->device->d;
 		r = 0;
 		fake.counts.cancels++;
+		fake.counts.holes += makes_a_hole(t);
 		if (!d->jammed &&
 		    (list_take_out(&d->reads, t) || list_take_out(&d->writes, t)))
 			fake_complete(t, LIBUSB_TRANSFER_CANCELLED, 0);

@@ -70,6 +70,7 @@ local_rig_finish(void)
 	ck_assert_int_eq(c.handles, 0);
 	ck_assert_int_eq(c.contexts, 0);
 	ck_assert_int_eq(c.released, 1);
+	ck_assert_int_eq(c.holes, 0);
 	ck_assert_int_eq(atomic_load(&budget.left), READ_BUDGET);
 }
 
