@@ -61,6 +61,7 @@ struct urb {
 
 	/* rx */
 	struct urb *next; /* in its chain of the table, or in the pool */
+	struct urb *older, *newer; /* in the table, as they were taken */
 	uint32_t seqnum;
 	uint32_t capacity; /* of the buffer */
 	uint32_t iso_room; /* packets that `iso` and `iso_wire` can hold */
@@ -129,6 +130,7 @@ struct pool {
 	struct urb *spare[POOL_CLASSES];
 	struct unlink *spare_unlinks;
 	struct urb *table[POOL_BUCKETS];
+	struct urb *newest; /* of the table */
 	size_t spare_bytes;
 	uint32_t urbs;    /* in the table */
 	uint32_t bytes;   /* of their buffers and packets */

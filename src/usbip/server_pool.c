@@ -139,12 +139,46 @@ bucket_of(struct pool *p, uint32_t seqnum)
 	return &p->table[seqnum & (POOL_BUCKETS - 1)];
 }
 
+static void
+enter(struct pool *p, struct urb *urb)
+{
+	struct urb **bucket = bucket_of(p, urb->seqnum);
+
+	urb->next = *bucket;
+	*bucket = urb;
+	urb->newer = NULL;
+	urb->older = p->newest;
+	if (urb->older != NULL)
+		urb->older->newer = urb;
+	p->newest = urb;
+	p->urbs++;
+	p->bytes += bytes_of(urb);
+}
+
+static void
+leave(struct pool *p, struct urb *urb)
+{
+	struct urb **at = bucket_of(p, urb->seqnum);
+
+	while (*at != urb)
+		at = &(*at)->next;
+	*at = urb->next;
+	if (urb->older != NULL)
+		urb->older->newer = urb->newer;
+	if (urb->newer != NULL)
+		urb->newer->older = urb->older;
+	else
+		p->newest = urb->older;
+	p->urbs--;
+	p->bytes -= bytes_of(urb);
+}
+
 struct urb *
 pool_take(struct pool *p, struct import *import, uint32_t seqnum,
     uint32_t length, uint32_t iso_count)
 {
 	const uint8_t class = class_of(length);
-	struct urb *urb = take_spare(p, class), **bucket;
+	struct urb *urb = take_spare(p, class);
 
 	if (urb == NULL)
 		urb = urb_new(import, class);
@@ -162,25 +196,14 @@ pool_take(struct pool *p, struct import *import, uint32_t seqnum,
 	urb->pub.length = length;
 	urb->pub.iso_count = iso_count;
 	urb->pub.backend_state = 0;
-
-	bucket = bucket_of(p, seqnum);
-	urb->next = *bucket;
-	*bucket = urb;
-	p->urbs++;
-	p->bytes += bytes_of(urb);
+	enter(p, urb);
 	return urb;
 }
 
 void
 pool_put(struct pool *p, struct urb *urb)
 {
-	struct urb **at = bucket_of(p, urb->seqnum);
-
-	while (*at != urb)
-		at = &(*at)->next;
-	*at = urb->next;
-	p->urbs--;
-	p->bytes -= bytes_of(urb);
+	leave(p, urb);
 	keep_or_free(p, urb);
 }
 

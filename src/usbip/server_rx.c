@@ -463,13 +463,13 @@ serve_one(struct import *im, struct cause *why) RUNS_ON(on_usbip_rx)
 	return await_pdu(im, why) < 0 ? -1 : receive_pdu(im, why);
 }
 
+/* The last one first: were an earlier one of its endpoint taken back before it,
+ * the device could take the later meanwhile, and miss what lay between. */
 static void
 cancel_all(struct import *im) RUNS_ON(on_usbip_rx)
 {
-	for (size_t i = 0; i < POOL_BUCKETS; i++)
-		for (struct urb *urb = im->pool.table[i]; urb != NULL;
-		     urb = urb->next)
-			cancel(im, urb);
+	for (struct urb *urb = im->pool.newest; urb != NULL; urb = urb->older)
+		cancel(im, urb);
 }
 
 /* Waits until every URB has come home.  The last replies may take a moment to

@@ -540,6 +540,28 @@ START_TEST(an_importer_at_the_bound_that_hangs_up_is_noticed)
 }
 END_TEST
 
+/* What the importer wrote last is taken back first, whatever its numbers: a
+ * device that makes room meanwhile must not find a gap in what it takes. */
+START_TEST(what_is_left_is_taken_back_from_its_end)
+{
+	const int fd = rig_import(&rig, &one);
+
+	for (uint32_t i = 0; i < 3000; i++)
+		rig_submit(fd, &one, (uint32_t)-1000 + i, RIG_HELD, 8);
+	rig_await(&one, &one.submits, 3000);
+	for (uint32_t i = 0; i < 1500; i++) {
+		rig_finish(&one, USBIP_OK, 8);
+		rig_expect_ret(fd, (uint32_t)-1000 + i, USBIP_OK, 8);
+		rig_submit(fd, &one, 2000 + i, RIG_HELD, 8);
+	}
+	rig_await(&one, &one.submits, 4500);
+	close(fd);
+	rig_await(&one, &one.released, 1);
+	ck_assert_uint_eq(one.cancels, 3000);
+	ck_assert_uint_eq(one.holes, 0);
+}
+END_TEST
+
 START_TEST(bytes_are_bounded_too)
 {
 	const int fd = rig_import(&rig, &one);
@@ -588,6 +610,7 @@ main(void)
 	tcase_add_test(tc, at_the_bound_reading_waits_and_goes_on);
 	tcase_add_test(tc,
 	    an_importer_at_the_bound_that_hangs_up_is_noticed);
+	tcase_add_test(tc, what_is_left_is_taken_back_from_its_end);
 	tcase_add_test(tc, bytes_are_bounded_too);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

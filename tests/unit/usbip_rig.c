@@ -265,6 +265,16 @@ rig_submit_urb(struct usbip_device *dev, struct usbip_urb *u)
 	}
 }
 
+static bool
+is_held(const struct rig_device *d, const struct usbip_urb *u)
+{
+	struct usbip_urb *at = d->held.first;
+
+	while (at != NULL && at != u)
+		at = *rig_next(at);
+	return at != NULL;
+}
+
 static void
 rig_cancel(struct usbip_device *dev, struct usbip_urb *u)
 {
@@ -273,6 +283,8 @@ rig_cancel(struct usbip_device *dev, struct usbip_urb *u)
 
 	pthread_mutex_lock(&d->lock);
 	d->cancels++;
+	if (is_held(d, u) && *rig_next(u) != NULL)
+		d->holes++;
 	mine = queue_remove(&d->held, u) != NULL ||
 	    queue_remove(&d->locked, u) != NULL;
 	pthread_cond_broadcast(&d->changed);

@@ -66,6 +66,7 @@ struct rig_device {
 	struct rig_queue locked; /* RIG_LOCKED */
 	unsigned imported, released, unplugged;
 	unsigned submits, cancels, made, forgotten;
+	unsigned holes; /* held URBs cancelled before later ones */
 	unsigned interval; /* of the newest URB */
 	bool quitting;
 
