@@ -20,7 +20,8 @@
 
 /*
  * The end takes less than a second: clients have this long to send their RSTs
- * and leave, then devices to give up theirs, then the sources.
+ * and leave; then devices to give up theirs, and what the clients left of their
+ * time; then the sources.
  */
 #define QUIT_CLIENTS_MS 250
 #define QUIT_DEVICES_MS 500
@@ -390,7 +391,7 @@ run_quit(struct manager *m, bool *over) RUNS_ON(on_manager)
 
 	if (!m->devices_told && (m->clients == NULL || late)) {
 		m->devices_told = true;
-		m->quit_step = moment_after_ms(now, QUIT_DEVICES_MS);
+		m->quit_step = moment_after_ms(m->quit_step, QUIT_DEVICES_MS);
 		devices_stop_all(m);
 		late = false;
 	}

@@ -36,8 +36,10 @@
 /* Less than that has its turn at once. */
 #define FED_MIN 4096
 
-/* How long the last frames (RSTs above all) may take to leave at the end. */
-#define FLUSH_MS 200
+/* How long the last frames (RSTs above all) may take to leave at the end: an
+ * emulated bus of 1 MB/s needs up to 320 ms.  The manager waits for little more
+ * (QUIT_DEVICES_MS). */
+#define FLUSH_MS 450
 
 static void
 set_state(struct device *d, enum device_state state)

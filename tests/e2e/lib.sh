@@ -266,8 +266,8 @@ stop_phones() {
 	await 10 gone "$muxphone_pid" || fail "muxphone ran on after SIGTERM"
 	wait "$muxphone_pid" || status=$?
 	muxphone_pid=
-	[ "$violations_expected" = yes ] ||
-	    equals 0 "$status" "exit status of muxphone"
+	[ "$violations_expected" = yes ] || equals 0 "$status" \
+	    "exit status of muxphone $(grep -m 3 violation "$DIR/muxphone.log")"
 }
 
 # The id and the UDID of muxphone's N-th phone, as the daemon lists it.
