@@ -288,8 +288,8 @@ reap_all(struct local_transport *t)
 	if ((error == USB_ERROR_GONE || error == USB_ERROR_TAKEN) &&
 	    await_transfers(t, RETURN_MS))
 		return true;
-	local_reads_cancel(t);
-	local_events_cancel(t);
+	local_reads_cancel(t, USB_PIPE_BULK);
+	local_reads_cancel(t, USB_PIPE_INTERRUPT);
 	local_writes_cancel(t);
 	return await_transfers(t, REAP_MS);
 }
@@ -332,7 +332,7 @@ stop(struct transport *base)
 	struct local_transport *t = local_of(base);
 	bool reaped;
 
-	t->stopping = true;
+	t->reading.stopping = true;
 	atomic_store_explicit(&t->halted, true, memory_order_relaxed);
 	claim_mark_fini(&t->mark);
 	reaped = reap_all(t);
@@ -410,7 +410,7 @@ new_transport(struct read_budget *budget, const struct usb_ident *ident)
 	t->budget = budget;
 	claim_mark_init(&t->mark);
 	t->fd = t->claimed = t->configuration = -1;
-	chunk_list_init(&t->ready);
+	reading_init(&t->reading);
 	t->starved_since = MOMENT_NEVER;
 	queue_init(&t->parked);
 	recycler_init(&t->frames);

@@ -21,10 +21,11 @@
 #include <libusb.h>
 
 #include "actor/queue.h"
+#include "actor/recycler.h"
 #include "base/clock.h"
 #include "usb/claim_mark.h"
 #include "usb/read_budget.h"
-#include "actor/recycler.h"
+#include "usb/reading.h"
 #include "usb/transport.h"
 
 /*
@@ -41,7 +42,8 @@ struct local_transport;
 
 struct local_read {
 	struct local_transport *t;
-	struct libusb_transfer *transfer;
+	struct libusb_transfer *transfer; /* NULL: no such endpoint */
+	enum usb_pipe pipe;
 	struct chunk *chunk; /* being filled; NULL: not in flight */
 };
 
@@ -86,19 +88,13 @@ struct local_transport {
 	struct read_budget *budget;
 	struct read_claim claim;
 	struct chunk_pool *pool; /* NULL before start() */
-	struct local_read reads[LOCAL_READS];
-	int reads_flying;
-	struct local_read events[LOCAL_EVENTS]; /* of the interrupt endpoint */
-	uint16_t event_packet; /* 0: there is none */
-	bool holding; /* nothing more is wanted for now */
+	struct reading reading;
+	struct local_read reads[LOCAL_READS + LOCAL_EVENTS];
+	uint8_t in[USB_PIPES]; /* endpoints; 0: there is none */
 	bool wrote; /* frames have been done since read() has returned */
 	uint32_t reaped; /* transfers that have come back, ever */
 	bool drained;    /* libusb had no more when it was last asked */
-	struct chunk_list ready; /* completed */
-	bool stalled;  /* IN: no new reads until it is cleared */
-	bool events_stalled; /* the same of the interrupt endpoint */
-	bool stopping; /* no new reads at all */
-	bool leaked;   /* transfers did not end: neither can this be freed */
+	bool leaked;     /* transfers did not end: neither can this be freed */
 	/* Since when nothing could be submitted for want of memory. */
 	struct moment starved_since;
 	struct claim_mark mark; /* set by start() */
@@ -181,9 +177,7 @@ int local_patience(struct transport *t);
 /* Handles libusb's events, `timeout_ms` at most, or until the first.  False:
  * libusb cannot. */
 bool local_handle_events(struct local_transport *t, int timeout_ms);
-/* Of the bulk endpoint, and of the interrupt endpoint. */
-void local_reads_cancel(struct local_transport *t);
-void local_events_cancel(struct local_transport *t);
+void local_reads_cancel(struct local_transport *t, enum usb_pipe pipe);
 /* Puts back the chunks that nobody took. */
 void local_reads_drop(struct local_transport *t);
 void local_reads_fini(struct local_transport *t);

@@ -19,37 +19,31 @@
  * there are more: with fewer than these there were none. */
 #define DRAINED 16
 
-static void
-count_reads(struct local_transport *t, int change)
-{
-	t->reads_flying += change;
-	atomic_store_explicit(&t->base.reads_in_flight,
-	    (uint32_t)t->reads_flying, memory_order_relaxed);
-}
-
 static struct local_read *
-idle_read(struct local_transport *t)
+idle_read(struct local_transport *t, enum usb_pipe pipe)
 {
-	for (int i = 0; i < LOCAL_READS; i++)
-		if (t->reads[i].chunk == NULL)
+	for (int i = 0; i < LOCAL_READS + LOCAL_EVENTS; i++)
+		if (t->reads[i].pipe == pipe && t->reads[i].chunk == NULL)
 			return &t->reads[i];
 	return NULL;
 }
 
-/* Puts a read of `len` bytes in flight.  False: not now. */
+/* One more read in flight.  False: not now. */
 static bool
-submit_into(struct local_transport *t, struct local_read *r, int len)
+submit_read(struct local_transport *t, enum usb_pipe pipe)
 {
+	struct local_read *r = idle_read(t, pipe);
 	struct chunk *c = r != NULL ? chunk_take(t->pool) : NULL;
 	int error;
 
 	if (c == NULL)
 		return false;
+	c->pipe = pipe;
 	r->transfer->buffer = c->data;
-	r->transfer->length = len;
 	error = local_submit(t, r->transfer);
 	if (error == 0) {
 		r->chunk = c;
+		reading_begun(&t->reading, &t->base, pipe);
 		return true;
 	}
 	chunk_put(c);
@@ -59,50 +53,37 @@ submit_into(struct local_transport *t, struct local_read *r, int len)
 	return false;
 }
 
-/* One more read in flight.  False: not now. */
-static bool
-submit_read(struct local_transport *t)
+/* How many reads of that pipe the device may have in flight.  Those of the
+ * interrupt endpoint are too small for the budget. */
+static int
+allowance(struct local_transport *t, enum usb_pipe pipe)
 {
-	if (!submit_into(t, idle_read(t), CHUNK_SIZE))
-		return false;
-	count_reads(t, 1);
-	return true;
+	if (pipe == USB_PIPE_INTERRUPT)
+		return t->in[pipe] != 0 ? LOCAL_EVENTS : 0;
+	read_budget_adjust(t->budget, &t->claim,
+	    t->claim.held - t->reading.flying[USB_PIPE_BULK]);
+	return t->claim.held;
 }
 
-/* As many reads as the device may have. */
+/* Has as many in flight as it may. */
 static void
-fill(struct local_transport *t)
+fill(struct local_transport *t, enum usb_pipe pipe)
 {
-	if (t->stopping || t->stalled || t->holding ||
+	int most;
+
+	if (!reading_may_begin(&t->reading, pipe) ||
 	    local_failure(t) != USB_OK)
 		return;
-	read_budget_adjust(t->budget, &t->claim,
-	    t->claim.held - t->reads_flying);
-	while (t->reads_flying < t->claim.held && submit_read(t))
+	most = allowance(t, pipe);
+	while (t->reading.flying[pipe] < most && submit_read(t, pipe))
 		;
 }
 
-/* The same of the interrupt endpoint, whose reads are too small to count. */
 static void
-fill_events(struct local_transport *t)
+fill_all(struct local_transport *t)
 {
-	if (t->event_packet == 0 || t->stopping || t->events_stalled ||
-	    t->holding || local_failure(t) != USB_OK)
-		return;
-	for (int i = 0; i < LOCAL_EVENTS; i++) {
-		struct local_read *r = &t->events[i];
-
-		if (r->chunk == NULL)
-			submit_into(t, r, t->event_packet);
-	}
-}
-
-static void
-append_ready(struct local_transport *t, struct chunk *c, int len)
-{
-	c->offset = 0;
-	c->len = (uint32_t)len;
-	chunk_list_append(&t->ready, c);
+	fill(t, USB_PIPE_BULK);
+	fill(t, USB_PIPE_INTERRUPT);
 }
 
 static void LIBUSB_CALL
@@ -114,42 +95,13 @@ read_done(struct libusb_transfer *x)
 	const int error = local_reap(t, x);
 
 	r->chunk = NULL;
-	count_reads(t, -1);
 	t->unchecked = claim_mark_is_set(&t->mark);
-	/* One that was cancelled may have got something before. */
-	if (error == USB_OK || x->actual_length > 0)
-		append_ready(t, c, x->actual_length);
-	else
-		chunk_put(c);
-	if (error == USB_ERROR_STALL)
-		t->stalled = true;
-	else if (error != USB_OK &&
-	    !(x->status == LIBUSB_TRANSFER_CANCELLED && t->stalled))
+	reading_ended(&t->reading, &t->base, c, x->actual_length, error);
+	if (error != USB_OK && error != USB_ERROR_STALL &&
+	    !(x->status == LIBUSB_TRANSFER_CANCELLED &&
+		t->reading.stalled[r->pipe]))
 		local_fail(t, error);
-	fill(t);
-}
-
-static void LIBUSB_CALL
-event_done(struct libusb_transfer *x)
-{
-	struct local_read *r = x->user_data;
-	struct local_transport *t = r->t;
-	struct chunk *c = r->chunk;
-	const int error = local_reap(t, x);
-
-	r->chunk = NULL;
-	t->unchecked = claim_mark_is_set(&t->mark);
-	c->pipe = USB_PIPE_INTERRUPT;
-	if (error == USB_OK || x->actual_length > 0)
-		append_ready(t, c, x->actual_length);
-	else
-		chunk_put(c);
-	if (error == USB_ERROR_STALL)
-		t->events_stalled = true;
-	else if (error != USB_OK &&
-	    !(x->status == LIBUSB_TRANSFER_CANCELLED && t->events_stalled))
-		local_fail(t, error);
-	fill_events(t);
+	fill(t, r->pipe);
 }
 
 /* In this order: reads that were submitted before what follows was found well
@@ -157,8 +109,7 @@ event_done(struct libusb_transfer *x)
 static int
 settle(struct local_transport *t)
 {
-	fill(t);
-	fill_events(t);
+	fill_all(t);
 	if (local_failure(t) != USB_OK)
 		return local_explain(t, local_failure(t));
 	claim_mark_set(&t->mark, t->key, t->configuration, t->claimed);
@@ -166,21 +117,24 @@ settle(struct local_transport *t)
 }
 
 static bool
-make_events(struct local_transport *t, const struct usb_pipes *pipes)
+make_read(struct local_transport *t, struct local_read *r,
+    const struct usb_pipes *pipes)
 {
-	if (pipes->interrupt_in == 0)
-		return true;
-	for (int i = 0; i < LOCAL_EVENTS; i++) {
-		struct local_read *r = &t->events[i];
+	const uint8_t endpoint = t->in[r->pipe];
 
-		r->t = t;
-		r->transfer = libusb_alloc_transfer(0);
-		if (r->transfer == NULL)
-			return false;
+	if (endpoint == 0)
+		return true;
+	r->t = t;
+	r->transfer = libusb_alloc_transfer(0);
+	if (r->transfer == NULL)
+		return false;
+	if (r->pipe == USB_PIPE_BULK)
+		libusb_fill_bulk_transfer(r->transfer, t->handle, endpoint,
+		    NULL, CHUNK_SIZE, read_done, r, 0);
+	else
 		libusb_fill_interrupt_transfer(r->transfer, t->handle,
-		    pipes->interrupt_in, NULL, 0, event_done, r, 0);
-	}
-	t->event_packet = pipes->interrupt_in_packet;
+		    endpoint, NULL, pipes->interrupt_in_packet, read_done, r,
+		    0);
 	return true;
 }
 
@@ -190,19 +144,16 @@ local_start(struct transport *base, const struct usb_pipes *pipes,
 {
 	struct local_transport *t = local_of(base);
 
+	t->in[USB_PIPE_BULK] = pipes->in;
+	t->in[USB_PIPE_INTERRUPT] = pipes->interrupt_in;
 	t->out = pipes->out;
 	t->event_out = pipes->interrupt_out;
-	if (!make_events(t, pipes))
-		return USB_ERROR_NO_MEM;
-	for (int i = 0; i < LOCAL_READS; i++) {
+	for (int i = 0; i < LOCAL_READS + LOCAL_EVENTS; i++) {
 		struct local_read *r = &t->reads[i];
 
-		r->t = t;
-		r->transfer = libusb_alloc_transfer(0);
-		if (r->transfer == NULL)
+		r->pipe = i < LOCAL_READS ? USB_PIPE_BULK : USB_PIPE_INTERRUPT;
+		if (!make_read(t, r, pipes))
 			return USB_ERROR_NO_MEM;
-		libusb_fill_bulk_transfer(r->transfer, t->handle, pipes->in,
-		    NULL, 0, read_done, r, 0);
 	}
 	read_budget_join(t->budget, &t->claim, LOCAL_READS);
 	t->pool = pool;
@@ -224,57 +175,28 @@ local_handle_events(struct local_transport *t, int timeout_ms)
 }
 
 void
-local_reads_cancel(struct local_transport *t)
+local_reads_cancel(struct local_transport *t, enum usb_pipe pipe)
 {
-	for (int i = 0; i < LOCAL_READS; i++)
-		if (t->reads[i].chunk != NULL)
+	for (int i = 0; i < LOCAL_READS + LOCAL_EVENTS; i++)
+		if (t->reads[i].pipe == pipe && t->reads[i].chunk != NULL)
 			libusb_cancel_transfer(t->reads[i].transfer);
-}
-
-void
-local_events_cancel(struct local_transport *t)
-{
-	for (int i = 0; i < LOCAL_EVENTS; i++)
-		if (t->events[i].chunk != NULL)
-			libusb_cancel_transfer(t->events[i].transfer);
-}
-
-static bool
-events_fly(const struct local_transport *t)
-{
-	bool any = false;
-
-	for (int i = 0; i < LOCAL_EVENTS; i++)
-		any |= t->events[i].chunk != NULL;
-	return any;
-}
-
-static bool
-is_stalled(const struct local_transport *t)
-{
-	return t->stalled || t->events_stalled;
 }
 
 /* That pipe is stalled and everything of it has come back. */
 static int
-clear_stall(struct local_transport *t, const struct local_read *of,
-    bool *stalled)
+clear_stall(struct local_transport *t, enum usb_pipe pipe)
 {
-	const int error =
-	    libusb_clear_halt(t->handle, of->transfer->endpoint);
+	const int error = libusb_clear_halt(t->handle, t->in[pipe]);
+	int result;
 
 	if (error < 0) {
 		local_fail(t, error == LIBUSB_ERROR_PIPE ? USB_ERROR_IO
 							 : local_error(error));
 		return local_failure(t);
 	}
-	*stalled = false;
-	t->base.stalled_pipe = stalled == &t->events_stalled
-	    ? USB_PIPE_INTERRUPT
-	    : USB_PIPE_BULK;
-	fill(t);
-	fill_events(t);
-	return USB_ERROR_STALL;
+	result = reading_cleared(&t->reading, &t->base, pipe);
+	fill_all(t);
+	return result;
 }
 
 /* The first failure, with what is behind it. */
@@ -316,8 +238,10 @@ look_at_claim(struct local_transport *t)
 static int
 outcome(struct local_transport *t, struct chunk **out)
 {
-	if (t->ready.first != NULL && out != NULL) {
-		*out = chunk_list_take(&t->ready);
+	enum usb_pipe pipe;
+
+	if (t->reading.ready.first != NULL && out != NULL) {
+		*out = chunk_list_take(&t->reading.ready);
 		return 1;
 	}
 	/* Acquire: pairs with the release in halt(). */
@@ -325,10 +249,8 @@ outcome(struct local_transport *t, struct chunk **out)
 		return USB_ERROR_GONE;
 	if (failure(t) != USB_OK)
 		return local_failure(t);
-	if (t->stalled && t->reads_flying == 0)
-		return clear_stall(t, t->reads, &t->stalled);
-	if (t->events_stalled && !events_fly(t))
-		return clear_stall(t, t->events, &t->events_stalled);
+	if (reading_can_clear(&t->reading, &pipe))
+		return clear_stall(t, pipe);
 	return USB_OK;
 }
 
@@ -348,7 +270,8 @@ watch_starvation(struct local_transport *t)
 static bool
 is_starved(const struct local_transport *t)
 {
-	return (t->reads_flying == 0 && !t->stalled && !t->holding) ||
+	return (t->reading.flying[USB_PIPE_BULK] == 0 &&
+		!t->reading.stalled[USB_PIPE_BULK] && !t->reading.holding) ||
 	    atomic_load_explicit(&t->parked_count, memory_order_relaxed) > 0;
 }
 
@@ -359,9 +282,9 @@ static int
 patience(struct local_transport *t, int left)
 {
 	const bool starved = is_starved(t);
-	const int limit = starved || is_stalled(t) ? RETRY_MS
-	    : t->unchecked			? CLAIM_MS
-						: IDLE_MS;
+	const int limit = starved || reading_any_stalled(&t->reading) ? RETRY_MS
+	    : t->unchecked ? CLAIM_MS
+			   : IDLE_MS;
 
 	if (starved)
 		watch_starvation(t);
@@ -372,14 +295,11 @@ patience(struct local_transport *t, int left)
 static void
 prepare(struct local_transport *t)
 {
-	if (t->stalled)
-		/* A pipe is cleared when nothing is in flight on it. */
-		local_reads_cancel(t);
-	else if (t->reads_flying < t->claim.held)
-		fill(t);
-	if (t->events_stalled)
-		local_events_cancel(t);
-	fill_events(t);
+	for (int i = 0; i < USB_PIPES; i++)
+		if (t->reading.stalled[i])
+			/* It is cleared when nothing is in flight on it. */
+			local_reads_cancel(t, (enum usb_pipe)i);
+	fill_all(t);
 	local_writes_unpark(t);
 	look_at_claim(t);
 }
@@ -391,8 +311,8 @@ local_read(struct transport *base, struct chunk **out, int timeout_ms)
 	struct moment deadline = MOMENT_NEVER;
 
 	t->wrote = false;
-	t->holding = out == NULL;
-	if (t->ready.first != NULL && out != NULL)
+	t->reading.holding = out == NULL;
+	if (t->reading.ready.first != NULL && out != NULL)
 		return outcome(t, out);
 	if (timeout_ms >= 0)
 		deadline = moment_after_ms(clock_now(), timeout_ms);
@@ -457,7 +377,8 @@ needs_reader(struct local_transport *t)
 {
 	/* Acquire: pairs with the release in halt(). */
 	return atomic_load_explicit(&t->halted, memory_order_acquire) ||
-	    local_failure(t) != USB_OK || is_stalled(t) || is_starved(t);
+	    local_failure(t) != USB_OK ||
+	    reading_any_stalled(&t->reading) || is_starved(t);
 }
 
 /*
@@ -484,8 +405,8 @@ local_look(struct transport *base, struct chunk **out)
 	for (;;) {
 		uint32_t before = t->reaped;
 
-		if (t->ready.first != NULL) {
-			*out = chunk_list_take(&t->ready);
+		if (t->reading.ready.first != NULL) {
+			*out = chunk_list_take(&t->reading.ready);
 			return 1;
 		}
 		if (needs_reader(t))
@@ -510,16 +431,14 @@ local_patience(struct transport *base)
 void
 local_reads_drop(struct local_transport *t)
 {
-	chunk_list_drop(&t->ready);
+	chunk_list_drop(&t->reading.ready);
 }
 
 void
 local_reads_fini(struct local_transport *t)
 {
-	for (int i = 0; i < LOCAL_READS; i++)
+	for (int i = 0; i < LOCAL_READS + LOCAL_EVENTS; i++)
 		libusb_free_transfer(t->reads[i].transfer);
-	for (int i = 0; i < LOCAL_EVENTS; i++)
-		libusb_free_transfer(t->events[i].transfer);
 	if (t->claim.held > 0)
 		read_budget_leave(t->budget, &t->claim);
 }

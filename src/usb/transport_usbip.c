@@ -20,63 +20,46 @@
 
 /* ---- Reading ---- */
 
-static void
-count_reads(struct usbip_transport *t, int change)
-{
-	t->reads_flying += (unsigned)change;
-	atomic_store_explicit(&t->base.reads_in_flight, t->reads_flying,
-	    memory_order_relaxed);
-}
-
-/* Starts a read.  False: no memory, or the connection is broken. */
+/* False: no memory, or the connection is broken. */
 static bool
 start_read(struct usbip_transport *t, struct read_urb *r)
 {
 	struct importer_urb *const one[] = { &r->urb };
+	struct chunk *c = chunk_take(t->pool);
 
-	r->chunk = chunk_take(t->pool);
-	if (r->chunk == NULL)
+	if (c == NULL)
 		return false;
-	r->urb.buffer = r->chunk->data;
+	c->pipe = r->pipe;
+	r->urb.buffer = c->data;
 	if (!importer_submit(&t->imp, one, 1, false)) {
-		chunk_put(r->chunk);
-		r->chunk = NULL;
+		chunk_put(c);
 		return false;
 	}
+	r->chunk = c;
+	reading_begun(&t->reading, &t->base, r->pipe);
 	return true;
 }
 
 /* Starts those that are not in flight. */
 static void
-start_reads(struct usbip_transport *t)
+start_reads(struct usbip_transport *t, enum usb_pipe pipe)
 {
-	if (t->stalled || t->stopping || t->holding || t->reads_flying == READS)
-		return;
-	for (int i = 0; i < READS; i++) {
-		if (t->reads[i].chunk != NULL)
-			continue;
-		if (!start_read(t, &t->reads[i]))
-			return;
-		count_reads(t, 1);
-	}
-}
+	const int all = pipe == USB_PIPE_BULK ? READS : EVENTS;
 
-static void
-start_events(struct usbip_transport *t)
-{
-	if (!t->has_events || t->events_stalled || t->stopping || t->holding)
+	if (t->in[pipe] == 0 || t->reading.flying[pipe] == all ||
+	    !reading_may_begin(&t->reading, pipe))
 		return;
-	for (int i = 0; i < EVENTS; i++)
-		if (t->events[i].chunk == NULL && !start_read(t, &t->events[i]))
+	for (int i = 0; i < READS + EVENTS; i++)
+		if (t->reads[i].pipe == pipe && t->reads[i].chunk == NULL &&
+		    !start_read(t, &t->reads[i]))
 			return;
 }
 
 static void
-append_ready(struct usbip_transport *t, struct chunk *c, uint32_t len)
+start_all(struct usbip_transport *t)
 {
-	c->offset = 0;
-	c->len = len;
-	chunk_list_append(&t->ready, c);
+	start_reads(t, USB_PIPE_BULK);
+	start_reads(t, USB_PIPE_INTERRUPT);
 }
 
 static void
@@ -85,51 +68,27 @@ read_complete(struct importer_urb *urb)
 	struct read_urb *r = (struct read_urb *)urb; /* its first member */
 	struct usbip_transport *t = urb->arg;
 	struct chunk *c = r->chunk;
+	const int error = usbip_error_of(urb->status);
 
 	r->chunk = NULL;
-	count_reads(t, -1);
-	/* One that was taken back, or failed, may have got something before. */
-	if (urb->status == 0 || urb->actual > 0)
-		append_ready(t, c, urb->actual);
+	reading_ended(&t->reading, &t->base, c, (int)urb->actual, error);
+	if (error != USB_OK && !t->reading.stalled[r->pipe])
+		usbip_fail(t, error);
 	else
-		chunk_put(c);
-	if (urb->status == USBIP_EPIPE)
-		t->stalled = true;
-	else if (urb->status != 0 && !t->stalled)
-		usbip_fail(t, usbip_error_of(urb->status));
-	else if (!t->stalled && !t->stopping && !t->holding && start_read(t, r))
-		count_reads(t, 1);
-}
-
-static void
-event_complete(struct importer_urb *urb)
-{
-	struct read_urb *r = (struct read_urb *)urb; /* its first member */
-	struct usbip_transport *t = urb->arg;
-	struct chunk *c = r->chunk;
-
-	r->chunk = NULL;
-	c->pipe = USB_PIPE_INTERRUPT;
-	if (urb->status == 0 || urb->actual > 0)
-		append_ready(t, c, urb->actual);
-	else
-		chunk_put(c);
-	if (urb->status == USBIP_EPIPE)
-		t->events_stalled = true;
-	else if (urb->status != 0 && !t->events_stalled)
-		usbip_fail(t, usbip_error_of(urb->status));
-	else
-		start_events(t);
+		start_reads(t, r->pipe);
 }
 
 /* What a read is of, always. */
 static void
-prepare_read(struct usbip_transport *t, struct read_urb *r, uint8_t endpoint,
-    uint32_t len, void (*complete)(struct importer_urb *urb))
+prepare_read(struct usbip_transport *t, struct read_urb *r,
+    const struct usb_pipes *pipes)
 {
-	r->urb.endpoint = endpoint;
-	r->urb.length = len;
-	r->urb.complete = complete;
+	const bool bulk = r->pipe == USB_PIPE_BULK;
+
+	r->urb.endpoint = t->in[r->pipe];
+	r->urb.length = bulk ? CHUNK_SIZE : pipes->interrupt_in_packet;
+	r->urb.interval = bulk ? 0 : pipes->interrupt_in_interval;
+	r->urb.complete = read_complete;
 	r->urb.arg = t;
 }
 
@@ -140,51 +99,34 @@ start(struct transport *base, const struct usb_pipes *pipes,
 	struct usbip_transport *t = usbip_self(base);
 
 	t->pool = pool;
+	t->in[USB_PIPE_BULK] = pipes->in;
+	t->in[USB_PIPE_INTERRUPT] = pipes->interrupt_in;
 	t->out = pipes->out;
 	t->event_out = pipes->interrupt_out;
 	t->event_interval = pipes->interrupt_out_interval;
-	t->has_events = pipes->interrupt_in != 0;
-	for (int i = 0; i < READS; i++)
-		prepare_read(t, &t->reads[i], pipes->in, CHUNK_SIZE,
-		    read_complete);
-	for (int i = 0; i < EVENTS; i++) {
-		prepare_read(t, &t->events[i], pipes->interrupt_in,
-		    pipes->interrupt_in_packet, event_complete);
-		t->events[i].urb.interval = pipes->interrupt_in_interval;
+	for (int i = 0; i < READS + EVENTS; i++) {
+		t->reads[i].pipe =
+		    i < READS ? USB_PIPE_BULK : USB_PIPE_INTERRUPT;
+		prepare_read(t, &t->reads[i], pipes);
 	}
-	start_reads(t);
-	start_events(t);
+	start_all(t);
 	return usbip_failure(t);
-}
-
-static bool
-events_fly(const struct usbip_transport *t)
-{
-	bool any = false;
-
-	for (int i = 0; i < EVENTS; i++)
-		any |= t->events[i].chunk != NULL;
-	return any;
 }
 
 /* That pipe is stalled and everything of it has come back. */
 static int
-clear_stall(struct usbip_transport *t, const struct read_urb *of,
-    bool *stalled)
+clear_stall(struct usbip_transport *t, enum usb_pipe pipe)
 {
-	const int error = usbip_clear_halt(&t->base, of->urb.endpoint);
+	const int error = usbip_clear_halt(&t->base, t->in[pipe]);
+	int result;
 
 	if (error < 0) {
 		usbip_fail(t, error == USB_ERROR_STALL ? USB_ERROR_IO : error);
 		return usbip_failure(t);
 	}
-	*stalled = false;
-	t->base.stalled_pipe = stalled == &t->events_stalled
-	    ? USB_PIPE_INTERRUPT
-	    : USB_PIPE_BULK;
-	start_reads(t);
-	start_events(t);
-	return USB_ERROR_STALL;
+	result = reading_cleared(&t->reading, &t->base, pipe);
+	start_all(t);
+	return result;
 }
 
 /* What there is to return without waiting: 1, or a usb_error; USB_OK: nothing
@@ -192,16 +134,16 @@ clear_stall(struct usbip_transport *t, const struct read_urb *of,
 static int
 outcome(struct usbip_transport *t, struct chunk **out)
 {
-	if (t->ready.first != NULL && out != NULL) {
-		*out = chunk_list_take(&t->ready);
+	enum usb_pipe pipe;
+
+	if (t->reading.ready.first != NULL && out != NULL) {
+		*out = chunk_list_take(&t->reading.ready);
 		return 1;
 	}
 	if (usbip_failure(t) != USB_OK)
 		return usbip_failure(t);
-	if (t->stalled && t->reads_flying == 0)
-		return clear_stall(t, t->reads, &t->stalled);
-	if (t->events_stalled && !events_fly(t))
-		return clear_stall(t, t->events, &t->events_stalled);
+	if (reading_can_clear(&t->reading, &pipe))
+		return clear_stall(t, pipe);
 	return USB_OK;
 }
 
@@ -209,22 +151,19 @@ outcome(struct usbip_transport *t, struct chunk **out)
 static void
 prepare(struct usbip_transport *t)
 {
-	start_reads(t);
-	start_events(t);
+	start_all(t);
 	/* A pipe is cleared when nothing is in flight on it. */
-	for (int i = 0; i < READS && t->stalled; i++)
-		if (t->reads[i].chunk != NULL)
+	for (int i = 0; i < READS + EVENTS; i++)
+		if (t->reading.stalled[t->reads[i].pipe] &&
+		    t->reads[i].chunk != NULL)
 			importer_unlink(&t->imp, &t->reads[i].urb);
-	for (int i = 0; i < EVENTS && t->events_stalled; i++)
-		if (t->events[i].chunk != NULL)
-			importer_unlink(&t->imp, &t->events[i].urb);
 }
 
 /* Without a read in flight there is nothing to wait for: memory is short. */
 static int
 patience(const struct usbip_transport *t, int left)
 {
-	if (t->reads_flying > 0 || t->holding ||
+	if (t->reading.flying[USB_PIPE_BULK] > 0 || t->reading.holding ||
 	    (left >= 0 && left < RETRY_MS))
 		return left;
 	return RETRY_MS;
@@ -236,9 +175,9 @@ do_read(struct transport *base, struct chunk **out, int timeout_ms)
 	struct usbip_transport *t = usbip_self(base);
 	struct moment deadline = MOMENT_NEVER;
 
-	t->holding = out == NULL;
+	t->reading.holding = out == NULL;
 	t->wrote = false;
-	if (t->ready.first != NULL && out != NULL)
+	if (t->reading.ready.first != NULL && out != NULL)
 		return outcome(t, out);
 	if (timeout_ms >= 0)
 		deadline = moment_after_ms(clock_now(), timeout_ms);
@@ -257,7 +196,8 @@ do_read(struct transport *base, struct chunk **out, int timeout_ms)
 			left = moment_poll_timeout(clock_now(), deadline);
 		usbip_wait_and_work(t, patience(t, left));
 		rc = outcome(t, out);
-		if (rc != USB_OK || left == 0 || (t->holding && t->wrote))
+		if (rc != USB_OK || left == 0 ||
+		    (t->reading.holding && t->wrote))
 			return rc;
 	}
 }
@@ -408,12 +348,12 @@ stop(struct transport *base)
 {
 	struct usbip_transport *t = usbip_self(base);
 
-	t->stopping = true;
+	t->reading.stopping = true;
 	usbip_fail(t, USB_ERROR_GONE);
 	importer_abort(&t->imp);
 	importer_fini(&t->imp);
 	usbip_source_hold(t->source, t->busid, -1);
-	chunk_list_drop(&t->ready);
+	chunk_list_drop(&t->reading.ready);
 }
 
 static void
@@ -493,7 +433,7 @@ transport_usbip_open(struct usbip_source *source,
 	t->base.ops = &ops;
 	t->source = source;
 	snprintf(t->busid, sizeof t->busid, "%s", busid);
-	chunk_list_init(&t->ready);
+	reading_init(&t->reading);
 	recycler_init(&t->frames);
 	importer_init(&t->imp, fd, usbip_devid(entry.bus, entry.address),
 	    t->waker);

@@ -6,6 +6,7 @@
  * writing, life), transport_usbip_control.c (waiting, requests). */
 
 #include "actor/recycler.h"
+#include "usb/reading.h"
 #include "usb/transport.h"
 #include "usbip/importer.h"
 
@@ -19,6 +20,7 @@ struct usbip_transport;
 
 struct read_urb {
 	struct importer_urb urb;
+	enum usb_pipe pipe;
 	struct chunk *chunk; /* being filled; NULL: not in flight */
 };
 
@@ -48,16 +50,10 @@ struct usbip_transport {
 
 	/* ---- The reader's ---- */
 	struct chunk_pool *pool;
-	struct read_urb reads[READS];
-	unsigned reads_flying;
-	struct read_urb events[EVENTS]; /* of the interrupt endpoint */
-	bool has_events;
-	bool holding; /* nothing more is wanted for now */
-	bool wrote;   /* frames have been done since read() was called */
-	struct chunk_list ready; /* completed */
-	bool stalled;  /* no new reads until the pipe is cleared */
-	bool events_stalled; /* the same of the interrupt endpoint */
-	bool stopping; /* no new reads at all */
+	struct reading reading;
+	struct read_urb reads[READS + EVENTS];
+	uint8_t in[USB_PIPES]; /* endpoints; 0: there is none */
+	bool wrote; /* frames have been done since read() was called */
 
 	/* The one request at a time.  It stays when its caller has lost
 	 * patience, until the server gives it back. */
