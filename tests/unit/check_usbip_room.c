@@ -76,6 +76,65 @@ fill(int fd, uint32_t count)
 	ck_assert_uint_eq(in_flight(), submits());
 }
 
+/* Gives the engine time to do what it must not: not a proof, but then it would
+ * long have been done. */
+static void
+expect_submits(unsigned n)
+{
+	char list[512];
+
+	rig_await(&one, &one.submits, n);
+	for (int i = 0; i < 50; i++)
+		rig_devlist(&rig, list);
+	ck_assert_uint_eq(one.submits, n);
+}
+
+START_TEST(at_the_bound_reading_waits_and_goes_on)
+{
+	const int fd = rig_import(&rig, &one);
+
+	for (uint32_t i = 0; i < MAX; i++)
+		rig_submit(fd, &one, i, 0x80 | RIG_HELD, 8);
+	/* At the bound an UNLINK that comes next is still read. */
+	rig_unlink(fd, &one, 100000, 17);
+	rig_expect_unlinked(fd, 100000, USBIP_ECONNRESET);
+	rig_submit(fd, &one, 50000, 0x80 | RIG_HELD, 8);
+	rig_submit(fd, &one, 50001, 0x80 | RIG_HELD, 8);
+	expect_submits(MAX + 1);
+	rig_finish(&one, USBIP_OK, 8);
+	rig_expect_data(fd, 0, 8);
+	rig_await(&one, &one.submits, MAX + 2);
+	close(fd);
+	rig_await(&one, &one.released, 1);
+}
+END_TEST
+
+START_TEST(an_importer_at_the_bound_that_hangs_up_is_noticed)
+{
+	const int fd = rig_import(&rig, &one);
+
+	for (uint32_t i = 0; i <= MAX; i++)
+		rig_submit(fd, &one, i, 0x80 | RIG_HELD, 8);
+	rig_await(&one, &one.submits, MAX);
+	close(fd);
+	rig_await(&one, &one.released, 1);
+}
+END_TEST
+
+START_TEST(bytes_are_bounded_too)
+{
+	const int fd = rig_import(&rig, &one);
+
+	for (uint32_t i = 0; i < 5; i++)
+		rig_submit(fd, &one, i, 0x80 | RIG_HELD, USBIP_LENGTH_MAX);
+	expect_submits(4);
+	rig_finish(&one, USBIP_OK, 1000);
+	rig_await(&one, &one.submits, 5);
+	close(fd);
+	rig_await(&one, &one.released, 1);
+}
+END_TEST
+
 START_TEST(what_fills_the_bound_can_be_unlinked)
 {
 	const int fd = rig_import(&rig, &one);
@@ -304,6 +363,9 @@ main(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, at_the_bound_reading_waits_and_goes_on);
+	tcase_add_test(tc, an_importer_at_the_bound_that_hangs_up_is_noticed);
+	tcase_add_test(tc, bytes_are_bounded_too);
 	tcase_add_test(tc, what_fills_the_bound_can_be_unlinked);
 	tcase_add_test(tc, what_waits_can_be_unlinked_and_never_begins);
 	tcase_add_test(tc, bytes_that_fill_the_bound_can_be_unlinked);
