@@ -3,8 +3,6 @@
 /* Commands about devices that open sockets on the daemon's host: what they do,
  * and what they may. */
 
-#include <errno.h>
-#include <ifaddrs.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -266,21 +264,6 @@ ask_daemon(struct ctl *c, const struct question *q, struct cause *why)
 	return rc;
 }
 
-/* As the daemon does it.  0, or -1 and a cause. */
-static int
-list_addresses(struct scm_host *host, struct cause *why)
-{
-	struct ifaddrs *list;
-	bool enough;
-
-	if (getifaddrs(&list) < 0)
-		return cause_set(why, "the addresses of this host cannot be "
-		    "listed: %s", strerror(errno));
-	enough = scm_host_init(host, list);
-	freeifaddrs(list);
-	return enough ? 0 : cause_set(why, "out of memory");
-}
-
 /* The daemon's answer (wire/admin.h), without a daemon. */
 static plist_t
 describe(const char *path, const struct scm_policy *policy,
@@ -326,7 +309,7 @@ ask_file(struct ctl *c, const struct question *q, struct cause *why)
 	if (text != NULL)
 		policy = scm_policy_new(c->file, text, len, why);
 	free(text);
-	if (policy != NULL && list_addresses(&host, why) == 0) {
+	if (policy != NULL && scm_host_list(&host, why) == 0) {
 		rc = print_judged(c, q, policy, &host, why);
 		scm_host_fini(&host);
 	}

@@ -2,7 +2,6 @@
 #include "daemon/scm_settings.h"
 
 #include <errno.h>
-#include <ifaddrs.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,23 +25,6 @@ settings_new(const char *path, uint64_t number)
 	s->number = number;
 	s->path = path;
 	return s;
-}
-
-/* 0, or -1 and a cause. */
-static int
-list_addresses(struct scm_host *host, struct cause *why)
-{
-	struct ifaddrs *list;
-	bool enough;
-
-	if (getifaddrs(&list) < 0)
-		return cause_set(why, "the addresses of this host cannot be "
-		    "listed: %s", strerror(errno));
-	enough = scm_host_init(host, list);
-	freeifaddrs(list);
-	return enough
-	    ? 0
-	    : cause_set(why, "no memory for the addresses of this host");
 }
 
 /* The policy of the file; an empty one if there is no file. */
@@ -71,7 +53,7 @@ scm_settings_load(const char *path, struct cause *why)
 		cause_set(why, "no memory for %s", path);
 		return NULL;
 	}
-	if (read_rules(s, why) == 0 && list_addresses(&s->host, why) == 0)
+	if (read_rules(s, why) == 0 && scm_host_list(&s->host, why) == 0)
 		return s;
 	scm_settings_put(s);
 	return NULL;
@@ -98,7 +80,7 @@ scm_settings_refresh(struct scm_settings *s, struct cause *why)
 	struct scm_settings *fresh;
 	struct scm_host host;
 
-	if (list_addresses(&host, why) < 0)
+	if (scm_host_list(&host, why) < 0)
 		return NULL;
 	if (scm_host_equal(&host, &s->host)) {
 		scm_host_fini(&host);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "scm/host.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,22 @@ scm_host_init(struct scm_host *h, const struct ifaddrs *list)
 	}
 	*h = (struct scm_host){ networks, count };
 	return true;
+}
+
+int
+scm_host_list(struct scm_host *h, struct cause *why)
+{
+	struct ifaddrs *list;
+	bool enough;
+
+	if (getifaddrs(&list) < 0)
+		return cause_set(why, "the addresses of this host cannot be "
+		    "listed: %s", strerror(errno));
+	enough = scm_host_init(h, list);
+	freeifaddrs(list);
+	return enough
+	    ? 0
+	    : cause_set(why, "no memory for the addresses of this host");
 }
 
 void

@@ -168,6 +168,22 @@ START_TEST(lists_are_equal_in_every_part_or_not)
 }
 END_TEST
 
+START_TEST(this_hosts_are_those_that_the_system_lists)
+{
+	struct scm_host listed, h;
+	struct ifaddrs *all;
+	struct cause why;
+
+	ck_assert_int_eq(getifaddrs(&all), 0);
+	ck_assert(scm_host_init(&listed, all));
+	freeifaddrs(all);
+	ck_assert_msg(scm_host_list(&h, &why) == 0, "%s", why.text);
+	ck_assert(scm_host_equal(&h, &listed));
+	scm_host_fini(&h);
+	scm_host_fini(&listed);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -180,6 +196,7 @@ main(void)
 	tcase_add_test(t, what_is_no_address_of_ip_is_left_out);
 	tcase_add_test(t, a_host_without_addresses_has_none);
 	tcase_add_test(t, lists_are_equal_in_every_part_or_not);
+	tcase_add_test(t, this_hosts_are_those_that_the_system_lists);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }
