@@ -391,7 +391,9 @@ run_quit(struct manager *m, bool *over) RUNS_ON(on_manager)
 
 	if (!m->devices_told && (m->clients == NULL || late)) {
 		m->devices_told = true;
-		m->quit_step = moment_after_ms(m->quit_step, QUIT_DEVICES_MS);
+		/* A manager that is late itself takes nothing off them. */
+		m->quit_step = moment_after_ms(late ? now : m->quit_step,
+		    QUIT_DEVICES_MS);
 		devices_stop_all(m);
 		late = false;
 	}
