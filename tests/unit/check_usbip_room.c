@@ -6,7 +6,7 @@
 
 #include "unit.h"
 #include "usbip/server_park.h"
-#include "usbip_rig.h"
+#include "usbip_two.h"
 
 /*
  * The USB/IP server engine with importers that want more than it has room for:
@@ -15,26 +15,6 @@
  */
 
 #define MAX USBIP_SERVER_URBS_MAX
-
-static struct rig rig;
-static struct rig_device one, two;
-
-static void
-setup(void)
-{
-	rig_open(&rig);
-	rig_device_init(&one, "3-1", 2);
-	rig_device_init(&two, "3-2", 3);
-	rig_plug(&rig, &one);
-}
-
-static void
-teardown(void)
-{
-	rig_close(&rig);
-	rig_device_fini(&one);
-	rig_device_fini(&two);
-}
 
 /* All that was sent before has been read: the answer to an UNLINK of nothing
  * says so. */
@@ -362,7 +342,7 @@ main(void)
 	TCase *tc = tcase_create("room");
 
 	tcase_set_timeout(tc, 120);
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, two_setup, two_teardown);
 	tcase_add_test(tc, at_the_bound_reading_waits_and_goes_on);
 	tcase_add_test(tc, an_importer_at_the_bound_that_hangs_up_is_noticed);
 	tcase_add_test(tc, bytes_are_bounded_too);

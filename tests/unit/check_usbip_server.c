@@ -8,31 +8,11 @@
 #include <unistd.h>
 
 #include "base/sock.h"
-#include "usbip_rig.h"
+#include "usbip_two.h"
 
 /*
  * The USB/IP server engine seen from its clients: lists, imports, transfers.
  */
-
-static struct rig rig;
-static struct rig_device one, two;
-
-static void
-setup(void)
-{
-	rig_open(&rig);
-	rig_device_init(&one, "3-1", 2);
-	rig_device_init(&two, "3-2", 3);
-	rig_plug(&rig, &one);
-}
-
-static void
-teardown(void)
-{
-	rig_close(&rig);
-	rig_device_fini(&one);
-	rig_device_fini(&two);
-}
 
 /* ---- Operations --------------------------------------------------------- */
 
@@ -525,7 +505,7 @@ main(void)
 	SRunner *sr;
 	int failed;
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, two_setup, two_teardown);
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, list_shows_what_is_plugged_and_free);
 	tcase_add_test(tc, description_follows_the_device);

@@ -5,32 +5,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "usbip_rig.h"
+#include "usbip_two.h"
 
 /*
  * How URBs end in the USB/IP server engine: taken back, or with their importer,
  * their device or the server; and who is told of devices that come and go.
  */
-
-static struct rig rig;
-static struct rig_device one, two;
-
-static void
-setup(void)
-{
-	rig_open(&rig);
-	rig_device_init(&one, "3-1", 2);
-	rig_device_init(&two, "3-2", 3);
-	rig_plug(&rig, &one);
-}
-
-static void
-teardown(void)
-{
-	rig_close(&rig);
-	rig_device_fini(&one);
-	rig_device_fini(&two);
-}
 
 /* ---- UNLINK ------------------------------------------------------------- */
 
@@ -538,7 +518,7 @@ main(void)
 	SRunner *sr;
 	int failed;
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, two_setup, two_teardown);
 	tcase_set_timeout(tc, 240);
 	tcase_add_test(tc, unlink_of_a_pending_urb_replaces_its_reply);
 	tcase_add_test(tc, unlink_that_comes_too_late_follows_the_reply);
