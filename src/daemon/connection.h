@@ -38,6 +38,7 @@ struct route {
 	struct msg remove_msg; /* MSG_UNROUTE */
 	struct msg gone_msg;   /* MSG_ROUTE_GONE */
 	struct client *client; /* a reference */
+	struct device *device; /* the same; counts it (routes_alive) */
 	uint16_t port;	       /* ours */
 	/* The frames of this connection that wait in its device's outbox, each
 	 * with a reference.  Here and not in the client, which may connect to
@@ -50,7 +51,7 @@ struct route {
 };
 
 /* With one reference, the caller's.  NULL when out of memory. */
-struct route *route_new(struct client *c, uint16_t port);
+struct route *route_new(struct client *c, struct device *d, uint16_t port);
 struct route *route_get(struct route *r);
 void route_put(struct route *r);
 struct route *route_of_add(struct msg *m);

@@ -140,6 +140,10 @@ struct device {
 	/* RSTs for strays that have not left; relaxed.  Added to by the reader,
 	 * taken from by whoever is done with one. */
 	_Atomic uint32_t replies;
+	/* Routes that somebody has, of connections that have ended, too.  Relaxed:
+	 * added to by the manager, who bounds it; taken from by whoever is the last
+	 * to have one. */
+	_Atomic uint32_t routes_alive;
 	_Atomic bool writer_abort; /* set by the reader: throw away, and end */
 	_Atomic int state; /* enum device_state; relaxed, for display */
 	_Atomic int step;  /* enum usb_step; the same */

@@ -26,6 +26,14 @@
  * connected leaves that to pollers, so there may be many of those. */
 #define DESCRIPTORS_EACH (1 + WAKER_LENT)
 
+/*
+ * Connections of a device that have ended and still take memory, because its
+ * reader has not let go of them or their frames have not left: as many as may
+ * well end at once.  A reader that is stuck in the kernel, or a phone that takes
+ * nothing, is left more by each client that comes and goes.
+ */
+#define ROUTES_LEFT_MAX 8192
+
 /* Clients that one thread begins with in a row: it may be in the middle of
  * something else, in a reader's place, say. */
 #define BEGIN_MAX 16
@@ -352,6 +360,23 @@ disconnect(struct manager *m, struct client *c) RUNS_ON(on_manager)
 	c->phase = CLIENT_PHASE_COMMAND;
 }
 
+static bool
+has_left_too_much(struct device *d) RUNS_ON(on_manager)
+{
+	static struct log_limit limit;
+	char more[LOG_LIMIT_MAX];
+	const uint32_t left = atomic_load_explicit(&d->routes_alive,
+	    memory_order_relaxed) - d->connections;
+
+	if (left < ROUTES_LEFT_MAX)
+		return false;
+	if (log_limit_pass(&limit, more) != NULL)
+		log_warning("%s: has not let go of %u connections that have "
+		    "ended, and gets no more; replug it if it stays so%s",
+		    d->name, left, more);
+	return true;
+}
+
 /* An USBMUX result; on OK the connection has its device and its route. */
 static uint32_t
 connect_to(struct manager *m, struct client *c) RUNS_ON(on_manager)
@@ -362,13 +387,15 @@ connect_to(struct manager *m, struct client *c) RUNS_ON(on_manager)
 
 	if (d == NULL)
 		return USBMUX_BAD_DEVICE;
+	if (has_left_too_much(d))
+		return USBMUX_CONNECTION_REFUSED;
 	port = device_take_port(d);
 	if (port == 0) {
 		log_warning("%s: all of its 65535 connections are in use",
 		    d->name);
 		return USBMUX_CONNECTION_REFUSED;
 	}
-	r = route_new(c, port);
+	r = route_new(c, d, port);
 	if (r == NULL) {
 		device_give_port(d, port);
 		return USBMUX_CONNECTION_REFUSED;

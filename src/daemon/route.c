@@ -7,10 +7,11 @@
 
 #include "daemon/client.h"
 #include "daemon/connection.h"
+#include "daemon/device.h"
 #include "daemon/msg.h"
 
 struct route *
-route_new(struct client *c, uint16_t port)
+route_new(struct client *c, struct device *d, uint16_t port)
 {
 	struct route *r = calloc(1, sizeof *r);
 
@@ -21,7 +22,9 @@ route_new(struct client *c, uint16_t port)
 	r->remove_msg.type = MSG_UNROUTE;
 	r->gone_msg.type = MSG_ROUTE_GONE;
 	r->client = client_get(c);
+	r->device = device_get(d);
 	r->port = port;
+	atomic_fetch_add_explicit(&d->routes_alive, 1, memory_order_relaxed);
 	return r;
 }
 
@@ -37,7 +40,10 @@ route_put(struct route *r)
 {
 	if (!ref_put(&r->refs))
 		return;
+	atomic_fetch_sub_explicit(&r->device->routes_alive, 1,
+	    memory_order_relaxed);
 	client_put(r->client);
+	device_put(r->device);
 	free(r);
 }
 

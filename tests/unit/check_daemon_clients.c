@@ -114,6 +114,39 @@ START_TEST(who_shakes_hands_has_been_lent_nothing)
 	fake_unplug(&fakes[0]);
 }
 END_TEST
+
+/* As in manager_clients.c, and what may be on its way. */
+#define LEFT_MAX (8192 + 1000)
+
+/* Who connects to a phone that takes nothing, and leaves, leaves something
+ * behind.  When that is too much nobody is let in: his phone would be waited for
+ * otherwise, longer than this test may take. */
+START_TEST(what_clients_leave_behind_is_bounded)
+{
+	const int news = rig_listening_client();
+	uint32_t id;
+	int fd;
+
+	fake_plug(&fakes[0]);
+	rig_come_up(0);
+	id = rig_await_attached(news, 0);
+	fake_set_writing(&fakes[0], FAKE_HOLDS);
+	for (int i = 0; i < LEFT_MAX; i++) {
+		fd = rig_client();
+		rig_ask_connect(fd, id);
+		close(fd);
+	}
+	fd = rig_client();
+	for (int i = 0; i < 4; i++) {
+		rig_ask_connect(fd, id);
+		rig_await_result(fd, 3);
+	}
+	fake_unplug(&fakes[0]);
+	rig_await_detached(news, id);
+	close(fd);
+	close(news);
+}
+END_TEST
 #endif
 
 /* ---- Admins ---- */
@@ -198,6 +231,7 @@ main(void)
 	TCase *tc = clients("polled", rig_begin_polled);
 
 	tcase_add_test(tc, who_shakes_hands_has_been_lent_nothing);
+	tcase_add_test(tc, what_clients_leave_behind_is_bounded);
 	suite_add_tcase(s, tc);
 #endif
 	suite_add_tcase(s, clients("clients", rig_begin));

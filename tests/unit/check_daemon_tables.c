@@ -142,7 +142,7 @@ find(uint16_t port) ROLE_UNCHECKED
 static struct route *
 add(uint16_t port) ROLE_UNCHECKED
 {
-	struct route *r = route_new(client, port);
+	struct route *r = route_new(client, d, port);
 
 	HOLDS(r != NULL && routes_add(d, r), "no memory");
 	return r;
@@ -199,9 +199,9 @@ START_TEST(all_routes_can_be_removed)
 }
 END_TEST
 
-START_TEST(a_route_holds_its_client)
+START_TEST(a_route_holds_its_client_and_its_device)
 {
-	struct route *r = route_new(client, 5);
+	struct route *r = route_new(client, d, 5);
 
 	ck_assert_ptr_eq(r->client, client);
 	ck_assert_uint_eq(r->port, 5);
@@ -209,11 +209,15 @@ START_TEST(a_route_holds_its_client)
 	ck_assert_ptr_eq(route_of_remove(&r->remove_msg), r);
 	ck_assert_ptr_eq(route_of_gone(&r->gone_msg), r);
 	ck_assert_uint_eq(atomic_load(&client->refs.count), 2);
+	ck_assert_uint_eq(atomic_load(&d->refs.count), 2);
 	ck_assert_ptr_eq(route_get(r), r);
 	route_put(r);
 	ck_assert_uint_eq(atomic_load(&client->refs.count), 2);
+	ck_assert_uint_eq(atomic_load(&d->routes_alive), 1);
 	route_put(r);
 	ck_assert_uint_eq(atomic_load(&client->refs.count), 1);
+	ck_assert_uint_eq(atomic_load(&d->refs.count), 1);
+	ck_assert_uint_eq(atomic_load(&d->routes_alive), 0);
 }
 END_TEST
 
@@ -275,7 +279,7 @@ main(void)
 	tcase_add_test(tc, ports_in_use_are_passed_over);
 	tcase_add_test(tc, a_route_is_found_by_its_port);
 	tcase_add_test(tc, all_routes_can_be_removed);
-	tcase_add_test(tc, a_route_holds_its_client);
+	tcase_add_test(tc, a_route_holds_its_client_and_its_device);
 	tcase_add_test(tc, a_roster_lives_as_long_as_somebody_reads_it);
 	tcase_add_test(tc, a_snapshot_has_room_for_its_rows);
 	tcase_add_test(tc, every_state_has_a_name);

@@ -184,7 +184,7 @@ rig_client_fini(struct client *c) ROLE_UNCHECKED
 struct route *
 rig_route(struct rig *r, struct client *c, uint16_t port)
 {
-	struct route *route = route_new(c, port);
+	struct route *route = route_new(c, r->d, port);
 
 	HOLDS(mailbox_post(&r->d->reader_box, &route_get(route)->add_msg),
 	    "the reader's mailbox is closed");
