@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/sock.h"
+#include "daemon/relay.h"
 
 /* ---- The object ---- */
 
@@ -218,20 +219,22 @@ client_next_message(struct client *c)
 	return m;
 }
 
-/* Takes the answer out of what has been put by.  False: not there yet. */
-static bool
-unlink_answer(struct client *c) RUNS_ON(on_worker)
+/* Takes the first of that type out of what has been put by.  NULL: there is
+ * none yet. */
+static struct msg *
+unlink_message(struct client *c, enum msg_type type) RUNS_ON(on_worker)
 {
-	struct msg **at = &c->put_by;
+	struct msg **at = &c->put_by, *m;
 
-	while (*at != NULL && (*at)->type != MSG_ANSWER)
+	while (*at != NULL && (enum msg_type)(*at)->type != type)
 		at = (struct msg **)&(*at)->node.next;
-	if (*at == NULL)
-		return false;
-	*at = msg_next(*at);
+	m = *at;
+	if (m == NULL)
+		return NULL;
+	*at = msg_next(m);
 	if (*at == NULL)
 		c->put_by_end = at;
-	return true;
+	return m;
 }
 
 void
@@ -250,7 +253,7 @@ bool
 client_has_answer(struct client *c)
 {
 	take_messages(c);
-	return unlink_answer(c);
+	return unlink_message(c, MSG_ANSWER) != NULL;
 }
 
 /* Its worker's own. */
@@ -319,20 +322,41 @@ client_wait_lending(struct client *c, int events, struct moment until,
 
 /* ---- Sending and receiving messages ---- */
 
+/* What pollers have told of the socket, in c->conn.ready, too. */
+static short
+hear_pollers(struct client *c) RUNS_ON(on_worker)
+{
+	struct msg *m = unlink_message(c, MSG_SOCKET);
+
+	if (m != NULL)
+		relay_take_message(c, m);
+	return c->conn.ready;
+}
+
+/* A client that is watched is lent no descriptor to wait for its socket. */
 bool
 client_wait_socket(struct client *c, short events, struct moment deadline)
 {
+	const short wanted = events | POLLHUP | POLLERR;
 	short revents = 0;
 
+	if (c->watch != NULL) {
+		c->conn.ready &= ~events;
+		c->conn.watched |= events;
+		poller_rewatch(c->watch, c->conn.watched);
+		events = CLIENT_NO_SOCKET;
+	}
 	while (!c->stopped) {
 		take_messages(c);
+		if (c->watch != NULL)
+			revents = hear_pollers(c) & wanted;
+		if (revents != 0)
+			return true;
 		if (c->stopped || !moment_before(clock_now(), deadline))
 			return false;
 		/* What has been put by can wait until this is done. */
 		if (mailbox_idle(&c->box))
 			wait_for_both(c, events, deadline, &revents);
-		if (revents != 0)
-			return true;
 	}
 	return false;
 }

@@ -2,11 +2,13 @@
 
 /* The manager's clients: whom it connects, lends a worker, shows to admins. */
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #ifdef __linux__
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #endif
 
@@ -79,6 +81,8 @@ END_TEST
 #ifdef __linux__
 /* More than the descriptors that are kept to be lent. */
 #define SHAKING 100
+/* Of one in the binary form. */
+#define RESULT_BYTES 20
 
 /* The manager counts a client that is connected for its socket alone, and so it
  * is as long as its phone has not answered, too.  A worker serves each: it has
@@ -115,12 +119,74 @@ START_TEST(who_shakes_hands_has_been_lent_nothing)
 }
 END_TEST
 
+/* So many Results as fit into a client's socket when nobody reads them. */
+static int
+fill_with_results(int fd, int most)
+{
+	for (int n = 1;; n++) {
+		const struct moment until = moment_after_ms(clock_now(), 500);
+		int bytes = 0;
+
+		rig_ask_connect(fd, 99);
+		while (bytes < n * RESULT_BYTES) {
+			ck_assert_int_eq(ioctl(fd, FIONREAD, &bytes), 0);
+			if (!moment_before(clock_now(), until))
+				return n - 1;
+		}
+		if (n == most)
+			return n;
+	}
+}
+
+/* A Result that has no room waits for it, and nothing is lent for that either,
+ * as long as this looks. */
+START_TEST(who_does_not_read_his_result_has_been_lent_nothing)
+{
+	const int news = rig_listening_client(), full = rig_client();
+	const int fits = fill_with_results(full, INT_MAX);
+	const int most = unit_descriptors() + 2 * SHAKING + WAKER_KEPT_MAX + 10;
+	struct moment until;
+	int fds[SHAKING];
+	uint32_t id;
+
+	fake_plug(&fakes[0]);
+	rig_come_up(0);
+	id = rig_await_attached(news, 0);
+	for (int i = 0; i < SHAKING; i++) {
+		struct phone_words w;
+
+		fds[i] = rig_client();
+		HOLDS(fill_with_results(fds[i], fits) == fits, "no room");
+		rig_ask_connect(fds[i], id);
+		w = rig_hear(0);
+		HOLDS(w.flags == PHONE_SYN, "no SYN");
+		rig_say(0, &w, PHONE_SYN | PHONE_ACK);
+		HOLDS(rig_hear(0).flags == PHONE_ACK, "no ACK");
+	}
+	until = moment_after_ms(clock_now(), 300);
+	while (moment_before(clock_now(), until))
+		HOLDS(unit_descriptors() <= most,
+		    "%d descriptors are open instead of %d",
+		    unit_descriptors(), most);
+	for (int i = 0; i < SHAKING; i++) {
+		for (int n = 0; n < fits; n++)
+			rig_await_result(fds[i], 2);
+		rig_await_result(fds[i], 0);
+		close(fds[i]);
+		HOLDS(rig_hear(0).flags == PHONE_RST, "no RST");
+	}
+	close(full);
+	close(news);
+	fake_unplug(&fakes[0]);
+}
+END_TEST
+
 /* As in manager_clients.c, and what may be on its way. */
 #define LEFT_MAX (8192 + 1000)
 
 /* Who connects to a phone that takes nothing, and leaves, leaves something
- * behind.  When that is too much nobody is let in: his phone would be waited for
- * otherwise, longer than this test may take. */
+ * behind.  When that is too much nobody is let in: otherwise his phone would be
+ * waited for, longer than this test may take. */
 START_TEST(what_clients_leave_behind_is_bounded)
 {
 	const int news = rig_listening_client();
@@ -231,6 +297,7 @@ main(void)
 	TCase *tc = clients("polled", rig_begin_polled);
 
 	tcase_add_test(tc, who_shakes_hands_has_been_lent_nothing);
+	tcase_add_test(tc, who_does_not_read_his_result_has_been_lent_nothing);
 	tcase_add_test(tc, what_clients_leave_behind_is_bounded);
 	suite_add_tcase(s, tc);
 #endif

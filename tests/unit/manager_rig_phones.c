@@ -175,8 +175,8 @@ rig_hear(int source)
 	return phone_parse(bytes, len, 2);
 }
 
-static void
-say(int source, const struct phone_words *heard, uint8_t flags)
+void
+rig_say(int source, const struct phone_words *heard, uint8_t flags)
 {
 	struct phone_frame *f = malloc(sizeof *f);
 
@@ -209,7 +209,7 @@ rig_connected_client(uint32_t id)
 	rig_ask_connect(fd, id);
 	w = rig_hear(0);
 	HOLDS(w.flags == PHONE_SYN && w.dport == 80, "no SYN");
-	say(0, &w, PHONE_SYN | PHONE_ACK);
+	rig_say(0, &w, PHONE_SYN | PHONE_ACK);
 	HOLDS(rig_hear(0).flags == PHONE_ACK, "no ACK");
 	rig_await_result(fd, 0);
 	return fd;

@@ -48,6 +48,8 @@ uint32_t rig_get32(const uint8_t *at);
 
 /* The next frame that a phone gets. */
 struct phone_words rig_hear(int phone);
+/* Its answer to one. */
+void rig_say(int phone, const struct phone_words *heard, uint8_t flags);
 /* Answers VERSION; SETUP is heard. */
 void rig_come_up(int phone);
 
