@@ -225,7 +225,7 @@ conn_answer_connect(struct conn *k)
 	HOLDS(k->c->ask.device_id == CONN_DEVICE && k->c->ask.port == CONN_PORT,
 	    "device %u, port %u", k->c->ask.device_id, k->c->ask.port);
 	k->sport = (uint16_t)(k->sport + 1);
-	k->managers = route_new(k->c, k->sport);
+	k->managers = route_new(k->c, k->d, k->sport);
 	k->route = route_get(k->managers);
 	k->c->conn.route = route_get(k->managers);
 	k->c->conn.device = device_get(k->d);
