@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#ifdef __linux__
+#ifdef __linux__ /* otherwise: poller_none.c */
 
 #include <poll.h>
 #include <semaphore.h>
@@ -446,6 +446,12 @@ poller_free(struct poller *p)
 	free(p);
 }
 
+unsigned
+poller_groups(const struct poller *p)
+{
+	return p->group_count;
+}
+
 /* ---- Watching ----------------------------------------------------------- */
 
 static struct group *
@@ -491,18 +497,20 @@ poller_rewatch(struct poller_watch *w, short events)
 }
 
 /* For a moment both groups are told, and one of them is late. */
-void
+bool
 poller_move(struct poller_watch *w, unsigned group, short events)
 {
 	struct group *from = w->group, *to = group_of(from->poller, group);
 
 	if (from == to)
-		return;
+		return false;
 	w->group = to;
-	if (control(w, EPOLL_CTL_ADD, events) == 0)
-		epoll_ctl(from->fd, EPOLL_CTL_DEL, w->fd, NULL);
-	else
+	if (control(w, EPOLL_CTL_ADD, events) < 0) {
 		w->group = from;
+		return false;
+	}
+	epoll_ctl(from->fd, EPOLL_CTL_DEL, w->fd, NULL);
+	return true;
 }
 
 void
@@ -527,71 +535,6 @@ poller_close(struct poller_watch *w)
 	times_forget(w);
 	close(w->fd);
 	places_let_go(w);
-}
-
-#else /* The actors' own threads wait. */
-
-struct poller *
-poller_new(unsigned groups)
-{
-	(void)groups;
-	errno = ENOSYS;
-	return NULL;
-}
-
-void
-poller_free(struct poller *p)
-{
-	(void)p;
-}
-
-struct poller_watch *
-poller_watch(struct poller *p, unsigned group, int fd, short events,
-    poller_ready *ready, poller_gone *gone, void *arg)
-{
-	(void)p;
-	(void)group;
-	(void)fd;
-	(void)events;
-	(void)ready;
-	(void)gone;
-	(void)arg;
-	errno = ENOSYS;
-	return NULL;
-}
-
-void
-poller_rewatch(struct poller_watch *w, short events)
-{
-	(void)w;
-	(void)events;
-}
-
-void
-poller_move(struct poller_watch *w, unsigned group, short events)
-{
-	(void)w;
-	(void)group;
-	(void)events;
-}
-
-void
-poller_remind(struct poller_watch *w, struct moment when)
-{
-	(void)w;
-	(void)when;
-}
-
-void
-poller_unwatch(struct poller_watch *w)
-{
-	(void)w;
-}
-
-void
-poller_close(struct poller_watch *w)
-{
-	(void)w;
 }
 
 #endif

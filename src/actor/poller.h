@@ -52,6 +52,7 @@ typedef void poller_gone(void *arg);
 struct poller *poller_new(unsigned groups);
 /* After everything has been unwatched. */
 void poller_free(struct poller *p);
+unsigned poller_groups(const struct poller *p);
 
 /*
  * Watches `fd`, in `group` (any number), for `events` (POLLIN, POLLOUT,
@@ -64,9 +65,9 @@ struct poller_watch *poller_watch(struct poller *p, unsigned group, int fd,
 /* From now on for `events`; tells at once of what it is ready for.  The thread
  * that may unwatch. */
 void poller_rewatch(struct poller_watch *w, short events);
-/* From now on in that group, for those events; stays where it is for want of memory.
- * As poller_rewatch(). */
-void poller_move(struct poller_watch *w, unsigned group, short events);
+/* From now on in that group, for those events, and the same.  False: it stays as it
+ * was, because it is there already, or for want of memory. */
+bool poller_move(struct poller_watch *w, unsigned group, short events);
 /*
  * Tells of POLLER_TIME once, at that moment or a few milliseconds later; if it is to
  * tell of it later, then not later any more.  So an actor that moves its time forward

@@ -136,7 +136,7 @@ client_watch(struct client *c, short events)
 	if (c->poller == NULL)
 		return false;
 	c->conn.watched = events;
-	c->group = c->conn.device != NULL ? c->conn.device->id : c->number;
+	c->group = c->conn.device != NULL ? c->conn.device->group : c->number;
 	c->watch = poller_watch(c->poller, c->group, c->fd, events,
 	    socket_ready, socket_unwatched, client_get(c));
 	if (c->watch == NULL)

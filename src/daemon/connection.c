@@ -251,10 +251,10 @@ watch_beside_device(struct client *c) RUNS_ON(on_worker)
 {
 	struct connection *conn = &c->conn;
 
-	if (c->watch == NULL || c->group == conn->device->id ||
+	if (c->watch == NULL || c->group == conn->device->group ||
 	    conn->fed + counter_read(&conn->stats.tx_bytes) == 0)
 		return;
-	c->group = conn->device->id;
+	c->group = conn->device->group;
 	poller_move(c->watch, c->group, conn->watched);
 }
 

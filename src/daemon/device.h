@@ -96,6 +96,7 @@ struct device {
 	const struct protocol *protocol;
 	struct mailbox *manager;
 	struct poller *poller; /* NULL: there is none */
+	unsigned group; /* its, and of its connections */
 	int wanted_mode;
 	/* The attempt before failed on the way: configuration and pipes are set
 	 * up from the start. */

@@ -200,6 +200,33 @@ protocol_of(const struct usb_ident *ident)
 							   : &protocol_scm;
 }
 
+static unsigned
+count_in_group(const struct manager *m, unsigned group) RUNS_ON(on_manager)
+{
+	unsigned n = 0;
+
+	for (const struct plug *p = m->plugs; p != NULL; p = p->next)
+		n += p->device != NULL && !p->left &&
+		    p->device->group == group;
+	return n;
+}
+
+/* That of the fewest devices.  A device that is alone is in the first, where the
+ * first listener is: while clients come one at a time, one thread has them and
+ * what they ask for. */
+static unsigned
+choose_group(const struct manager *m) RUNS_ON(on_manager)
+{
+	const unsigned count =
+	    m->config.poller != NULL ? poller_groups(m->config.poller) : 1;
+	unsigned best = 0;
+
+	for (unsigned group = 1; group < count; group++)
+		if (count_in_group(m, group) < count_in_group(m, best))
+			best = group;
+	return best;
+}
+
 static void
 start_attempt(struct manager *m, struct plug *p) RUNS_ON(on_manager)
 {
@@ -211,6 +238,7 @@ start_attempt(struct manager *m, struct plug *p) RUNS_ON(on_manager)
 	snprintf(name, sizeof name, "reader %u", m->last_device_id);
 	if (d != NULL) {
 		d->poller = m->config.poller;
+		d->group = choose_group(m);
 		d->wanted_mode = m->config.wanted_mode;
 		d->anew = p->anew;
 		d->scm = scm_in_force(m);

@@ -67,6 +67,7 @@ struct entrance {
 	_Atomic bool hung_up;
 	struct manager *manager;
 	struct poller_watch *watch; /* NULL: workers wait at the door */
+	unsigned group; /* of the watch; its own as long as nobody has to wait */
 	bool watched; /* for who comes next */
 	bool shut;    /* for good: another who has the socket shut it down */
 };

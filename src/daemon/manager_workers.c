@@ -173,18 +173,24 @@ lets_in(struct manager *m, size_t which) RUNS_ON(on_manager)
 #endif
 #define ENTRANCE_EVENTS (POLLIN | SHUT_EVENTS)
 
+static void
+watch_entrance(struct manager *m, size_t which) RUNS_ON(on_manager)
+{
+	struct entrance *e = &m->entrances[which];
+
+	e->watched = true;
+	if (e->watch == NULL)
+		door_watch(m->door, which);
+	else if (!poller_move(e->watch, e->group, ENTRANCE_EVENTS))
+		poller_rewatch(e->watch, ENTRANCE_EVENTS);
+}
+
 void
 workers_watch(struct manager *m)
 {
 	for (size_t i = 0; i <= m->config.listener_count; i++)
-		if (!m->entrances[i].watched && lets_in(m, i)) {
-			m->entrances[i].watched = true;
-			if (m->entrances[i].watch != NULL)
-				poller_rewatch(m->entrances[i].watch,
-				    ENTRANCE_EVENTS);
-			else
-				door_watch(m->door, i);
-		}
+		if (!m->entrances[i].watched && lets_in(m, i))
+			watch_entrance(m, i);
 }
 
 /* Pollers tell of that, once; workers just find nobody. */
@@ -293,8 +299,9 @@ workers_open_entrances(struct manager *m)
 
 		e->msg.type = MSG_CAME;
 		e->manager = m;
+		e->group = (unsigned)i;
 		if (m->config.poller != NULL)
-			e->watch = poller_watch(m->config.poller, (unsigned)i,
+			e->watch = poller_watch(m->config.poller, e->group,
 			    m->config.listeners[i], ENTRANCE_EVENTS,
 			    poller_sees, poller_leaves, e);
 		e->watched = e->watch != NULL;
@@ -312,6 +319,9 @@ workers_close_entrances(struct manager *m)
 /*
  * A socket is told of once, so who is there is let in until there is nobody, or
  * told of again; and again, too, when clients are let in again.
+ *
+ * Whoever has let clients in begins with them.  So when more of them wait, the next
+ * group is told, and lets those in meanwhile.
  */
 void
 workers_came(struct manager *m, struct entrance *e)
@@ -324,8 +334,9 @@ workers_came(struct manager *m, struct entrance *e)
 	atomic_store_explicit(&e->posted, false, memory_order_release);
 	for (int i = 0; i < ENTER_MAX && last == ENTRY_NOW; i++)
 		last = let_in(m, NULL, which);
-	if (last == ENTRY_NOBODY)
+	if (last == ENTRY_NOBODY && e->group == which)
 		return;
+	e->group = last == ENTRY_NOW ? e->group + 1 : (unsigned)which;
 	e->watched = false;
 	workers_watch(m);
 }

@@ -160,7 +160,7 @@ begin_watches(struct device *d) RUNS_ON(on_reader)
 	n = t->ops->watched(t, fds, DEVICE_WATCHES);
 	atomic_store_explicit(&d->reader_lends, n > 0, memory_order_relaxed);
 	for (int i = 0; i < n; i++) {
-		d->watches[i] = poller_watch(d->poller, d->id, fds[i].fd,
+		d->watches[i] = poller_watch(d->poller, d->group, fds[i].fd,
 		    fds[i].events, transport_ready, transport_unwatched,
 		    device_get(d));
 		if (d->watches[i] == NULL) {

@@ -136,6 +136,30 @@ START_TEST(a_group_is_told_of_by_one_thread)
 }
 END_TEST
 
+/* Also of what it had been ready for before. */
+START_TEST(who_moves_is_told_of_by_another)
+{
+	struct bell *slow, *b;
+
+	begin(2);
+	ck_assert_uint_eq(poller_groups(poller), 2);
+	slow = hang(0, true, NULL);
+	b = hang(0, false, NULL);
+	ring(slow);
+	await_told(slow); /* its thread is kept */
+	ring(b);
+	ck_assert(poller_move(b->watch, 1, POLLIN));
+	await_told(b);
+	ck_assert(!pthread_equal(b->by, slow->by));
+	ck_assert(!poller_move(b->watch, 3, POLLIN)); /* the same */
+	(void)teller(b);
+	let_go(slow);
+	poller_unwatch(slow->watch);
+	poller_unwatch(b->watch);
+	poller_free(poller);
+}
+END_TEST
+
 START_TEST(a_thread_that_is_kept_is_replaced)
 {
 	struct bell *slow, *b;
@@ -363,6 +387,7 @@ main(void)
 	poller_free(poller);
 	tcase_set_timeout(tc, 2 * UNIT_PATIENCE_MS / 1000.0);
 	tcase_add_test(tc, a_group_is_told_of_by_one_thread);
+	tcase_add_test(tc, who_moves_is_told_of_by_another);
 	tcase_add_test(tc, a_thread_that_is_kept_is_replaced);
 	tcase_add_test(tc, what_it_had_taken_is_told_by_the_next);
 	tcase_add_test(tc, another_group_is_not_kept);

@@ -401,6 +401,30 @@ START_TEST(a_socket_that_is_shut_does_not_keep_it)
 }
 END_TEST
 
+/* ---- A crowd ---- */
+
+/* More than are let in at a time: another thread goes on with them, if there is
+ * one. */
+#define CROWD 40
+
+START_TEST(a_crowd_is_let_in)
+{
+	int fds[CROWD];
+
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < CROWD; i++)
+			fds[i] = rig_connect(_i);
+		if (round == 0)
+			rig_start(); /* so these come all at once */
+		for (int i = CROWD; i-- > 0;)
+			ask_with(fds[i]);
+		ask(_i);
+	}
+	manager_quit(m);
+	rig_await_end();
+}
+END_TEST
+
 static TCase *
 cases(const char *name, SFun prepare)
 {
@@ -410,6 +434,7 @@ cases(const char *name, SFun prepare)
 	tcase_add_checked_fixture(tc, prepare, teardown);
 	tcase_add_test(tc, after_a_pause_its_thread_is_not_needed);
 	tcase_add_test(tc, a_thread_begins_with_a_few_in_a_row);
+	tcase_add_loop_test(tc, a_crowd_is_let_in, 0, LISTENERS);
 	tcase_add_test(tc, sockets_and_clients_share_the_descriptors);
 	tcase_add_test(tc, a_socket_that_ends_makes_room);
 #ifdef __GLIBC__
