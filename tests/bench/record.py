@@ -4,8 +4,9 @@
 
         record.py RESULTS bench.json [bench-scale.json]...
 
-All files must be of one commit, without changes, and of one machine; goals are
-judged over all of them together.
+All files must be of one commit, without changes, and of one machine; a case that
+several of them have has the runs of all, and goals are judged over all of them
+together.
 """
 
 import contextlib
@@ -31,8 +32,8 @@ def load(paths):
         elif any(about[k] != own[k] for k in own):
             sys.exit(f"{path} is of another commit, machine or bus")
         for row in one["results"]:
-            results.setdefault(cases.parse(row["case"]), {})[
-                row["daemon"]] = row["runs"]
+            results.setdefault(cases.parse(row["case"]), {}).setdefault(
+                row["daemon"], []).extend(row["runs"])
     if about is None:
         sys.exit("nothing has been measured here: make bench")
     if about["commit"].endswith("-dirty"):
