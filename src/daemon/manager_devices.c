@@ -219,11 +219,16 @@ choose_group(const struct manager *m) RUNS_ON(on_manager)
 {
 	const unsigned count =
 	    m->config.poller != NULL ? poller_groups(m->config.poller) : 1;
-	unsigned best = 0;
+	unsigned best = 0, fewest = count_in_group(m, 0);
 
-	for (unsigned group = 1; group < count; group++)
-		if (count_in_group(m, group) < count_in_group(m, best))
+	for (unsigned group = 1; group < count && fewest > 0; group++) {
+		const unsigned n = count_in_group(m, group);
+
+		if (n < fewest) {
 			best = group;
+			fewest = n;
+		}
+	}
 	return best;
 }
 
