@@ -107,14 +107,21 @@ await_message(int fd, uint32_t number, uint8_t *payload, uint32_t len)
 	rig_receive(fd, payload, len);
 }
 
-void
-rig_await_result(int fd, uint32_t result)
+/* One that is a number, and which it is: a Result's, or a device's. */
+static void
+await_number(int fd, uint32_t message, uint32_t wanted)
 {
 	uint8_t payload[4];
 
-	await_message(fd, 1, payload, sizeof payload);
-	HOLDS(rig_get32(payload) == result, "Result %u instead of %u",
-	    rig_get32(payload), result);
+	await_message(fd, message, payload, sizeof payload);
+	HOLDS(rig_get32(payload) == wanted, "message %u: %u instead of %u",
+	    message, rig_get32(payload), wanted);
+}
+
+void
+rig_await_result(int fd, uint32_t result)
+{
+	await_number(fd, 1, result);
 }
 
 int
@@ -145,11 +152,7 @@ rig_await_attached(int fd, int source)
 void
 rig_await_detached(int fd, uint32_t id)
 {
-	uint8_t payload[4];
-
-	await_message(fd, 5, payload, sizeof payload);
-	HOLDS(rig_get32(payload) == id, "device %u instead of %u",
-	    rig_get32(payload), id);
+	await_number(fd, 5, id);
 }
 
 void
