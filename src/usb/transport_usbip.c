@@ -152,6 +152,8 @@ static void
 prepare(struct usbip_transport *t)
 {
 	start_all(t);
+	if (!reading_any_stalled(&t->reading))
+		return;
 	/* A pipe is cleared when nothing is in flight on it. */
 	for (int i = 0; i < READS + EVENTS; i++)
 		if (t->reading.stalled[t->reads[i].pipe] &&
